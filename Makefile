@@ -1,0 +1,27 @@
+# One set of compiler flags for build, test and run: other flags compile the
+# model engine's C++ a second time. FLAVOUR=x86-64-v3 makes a portable release.
+FLAVOUR ?= native
+NOAMX   := $(shell uname -m | grep -q x86_64 && echo -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+export CGO_CFLAGS   := -O3 -g0 -march=$(FLAVOUR) $(NOAMX) -DGGML_USE_CPU_REPACK
+export CGO_CXXFLAGS := $(CGO_CFLAGS)
+TOOL := go tool -modfile=tools/go.mod
+
+.PHONY: up build test race lint fmt gen gen-check web web-check model bench e2e
+
+up: build ; bin/plexus up $(ARGS)
+build: ; go build -o bin/plexus ./cmd/plexus
+test: ; go test ./...
+race: ; go test -race $(RACE)
+lint: ; $(TOOL) buf lint && $(TOOL) golangci-lint run ./...
+fmt: ; $(TOOL) gofumpt -w $$(git ls-files '*.go' | grep -v '\.pb\.')
+gen: ; $(TOOL) buf generate
+gen-check: gen ; git diff --exit-code -- api
+web: ; cd web && npm ci --no-audit --no-fund && npm run build
+web-check: web ; git diff --exit-code -- web/dist
+model: ; go run ./engine/stock/make
+bench: ; go test -run '^$$' -bench . -benchmem $(BENCH)
+e2e: build ; go test -count=1 -run EndToEnd -e2e ./cmd/plexus $(ARGS)
+
+# The rooms that link neither the chain nor the engine's C++.
+RACE  ?= ./fixed/... ./coin/... ./yuma/... ./p2p/... ./gateway/... ./subnet/... ./neuron/...
+BENCH ?= ./yuma/... ./gateway/... ./p2p/... ./chain/... ./engine/...
