@@ -126,7 +126,7 @@ func (e *Engine) Resume(ctx context.Context, r engine.ChatRequest, made []engine
 
 // answer checks a request and makes its job.
 func (e *Engine) answer(ctx context.Context, r engine.ChatRequest, made []engine.Token) (*job, error) {
-	if err := e.check(r); err != nil {
+	if err := r.Check(); err != nil {
 		return nil, err
 	}
 	prompt, err := e.prompt(r)
@@ -162,37 +162,6 @@ func (e *Engine) answer(ctx context.Context, r engine.ChatRequest, made []engine
 		j.finish = engine.FinishLength
 	}
 	return j, nil
-}
-
-// Limits on stop texts.
-const (
-	maxStops    = 64
-	maxStopSize = 1024
-)
-
-func (e *Engine) check(r engine.ChatRequest) error {
-	set := 0
-	for _, is := range []bool{len(r.Tokens) > 0, len(r.Messages) > 0, r.Prompt != ""} {
-		if is {
-			set++
-		}
-	}
-	switch {
-	case set != 1:
-		return request("%d of tokens, messages and prompt are set, want exactly one", set)
-	case r.MaxTokens < 0:
-		return request("max tokens is %d", r.MaxTokens)
-	case r.TopCount < 0 || r.TopCount > engine.MaxTop:
-		return request("%d alternatives, the most is %d", r.TopCount, engine.MaxTop)
-	case len(r.Stop) > maxStops:
-		return request("%d stop texts, the most is %d", len(r.Stop), maxStops)
-	}
-	for _, s := range r.Stop {
-		if s == "" || len(s) > maxStopSize {
-			return request("a stop text of %d bytes, want 1 to %d", len(s), maxStopSize)
-		}
-	}
-	return r.Sampling.Check()
 }
 
 func (e *Engine) prompt(r engine.ChatRequest) ([]engine.Token, error) {

@@ -47,7 +47,7 @@ func New(seed uint64) *Generator {
 		{130, capital}, {25, capitalOf}, {25, isCapital}, {35, continent},
 		{60, opposite}, {110, translation}, {30, plural}, {30, past}, {45, rewrite}, {45, repeat}, {25, spell}, {25, rhyme},
 		{50, colour}, {25, sound}, {90, fact}, {60, yesNo}, {35, kindOf}, {30, listing}, {25, home}, {25, use},
-		{110, sum}, {90, difference}, {40, times}, {40, compare}, {35, counting}, {40, nextNumber}, {25, parity}, {30, doubling}, {30, wordProblem},
+		{190, sum}, {140, difference}, {70, times}, {50, compare}, {35, counting}, {40, nextNumber}, {25, parity}, {30, doubling}, {30, wordProblem},
 		{50, calendar}, {110, story},
 	}
 	for _, t := range g.topics {
@@ -60,7 +60,7 @@ func New(seed uint64) *Generator {
 // to turns exchanges, the others have one to three.
 func (g *Generator) Next(turns int) Document {
 	switch {
-	case g.chance(3):
+	case g.chance(12):
 		return Document{Plain: g.plain()}
 	case g.chance(6):
 		return g.oneWord()
@@ -84,16 +84,27 @@ func (g *Generator) Next(turns int) Document {
 	return d
 }
 
-// plain is text that no one asked for: a story, or facts in a row.
+// plain is text that no one asked for: a story, or a drill of facts in a row,
+// which teaches more of them per token than dialogues do.
 func (g *Generator) plain() string {
-	if g.chance(60) {
+	var drill []func(*Generator) exchange
+	facts := 6 + g.random.IntN(8)
+	switch n := g.random.IntN(100); {
+	case n < 20:
 		return story(g).answer
+	case n < 65:
+		drill = []func(*Generator) exchange{sum, sum, difference, difference, times, doubling}
+	case n < 80:
+		drill = []func(*Generator) exchange{compare, nextNumber, parity, calendar}
+	default:
+		drill = []func(*Generator) exchange{capital, capital, colour, fact, opposite, translation, term}
+		facts /= 2
 	}
-	var facts []string
-	for range 2 + g.random.IntN(3) {
-		facts = append(facts, []func(*Generator) exchange{capital, colour, fact, sum, term}[g.random.IntN(5)](g).answer)
+	var all []string
+	for range facts {
+		all = append(all, drill[g.random.IntN(len(drill))](g).answer)
 	}
-	return strings.Join(facts, " ")
+	return strings.Join(all, " ")
 }
 
 // oneWord obeys a system prompt that wants the bare answer.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -173,14 +172,12 @@ func (r *run) rate() float32 {
 
 // answer continues a conversation with the likeliest tokens.
 func (r *run) answer(q corpus.Question) (string, error) {
-	const length, most = 256, 120
+	const most, step = 120, 64 // a graph is built per length, so lengths go in steps
 	tokens := r.tokens.prompt(q.Messages)
 	start := len(tokens)
-	if start+most > length {
-		return "", errors.New("the question is too long")
-	}
 	width := r.recipe.shape.Vocab
 	for len(tokens) < start+most {
+		length := (len(tokens) + step - 1) / step * step
 		b := train.Batch{Rows: 1, Length: length, Tokens: make([]int32, length), Next: make([]int32, length), Weight: make([]float32, length)}
 		copy(b.Tokens, tokens)
 		logits, err := r.crew[0].Logits(b)

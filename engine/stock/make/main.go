@@ -30,11 +30,11 @@ import (
 // recipes are the models that ship.
 var recipes = []recipe{
 	{
-		name: "plexus-4m", seed: 1, rate: 2e-3, steps: 3000,
+		name: "plexus-4m", seed: 1, rate: 2.5e-3, steps: 2000,
 		shape: train.Shape{Vocab: vocabulary, Context: 1024, Width: 256, Layers: 4, Heads: 8, Hidden: 768},
 	},
 	{
-		name: "plexus-1m", seed: 2, rate: 3e-3, steps: 1500,
+		name: "plexus-1m", seed: 2, rate: 3e-3, steps: 1000,
 		shape: train.Shape{Vocab: vocabulary, Context: 1024, Width: 128, Layers: 4, Heads: 4, Hidden: 416},
 	},
 }
@@ -104,23 +104,27 @@ func (o options) one(r recipe, tokens tokenizer) error {
 	if err := o.train(n); err != nil {
 		return err
 	}
+	return o.finish(n)
+}
+
+// finish measures and writes a trained model.
+func (o options) finish(n *run) error {
 	right, asked, err := n.examine()
 	if err != nil {
 		return err
 	}
 	var file bytes.Buffer
-	if err := train.ExportGGUF(&file, r.shape, n.crew[0].Params(), gguf.Q8_0, keys(r, tokens)); err != nil {
+	if err := train.ExportGGUF(&file, n.recipe.shape, n.crew[0].Params(), gguf.Q8_0, keys(n.recipe, n.tokens)); err != nil {
 		return err
 	}
-	data := file.Bytes()
-	hash := sha256.Sum256(data)
+	hash := sha256.Sum256(file.Bytes())
 	card := stock.Model{
-		Name: r.name, File: r.name + "-q8_0.gguf", SHA256: hex.EncodeToString(hash[:]), Size: len(data),
-		Parameters: r.shape.Parameters(), Steps: r.steps, Loss: round(n.loss), Right: right, Asked: asked,
+		Name: n.recipe.name, File: n.recipe.name + "-q8_0.gguf", SHA256: hex.EncodeToString(hash[:]), Size: file.Len(),
+		Parameters: n.recipe.shape.Parameters(), Steps: n.step, Loss: round(n.loss), Right: right, Asked: asked,
 	}
 	fmt.Printf("%s: %d parameters, loss %.3f, %d of %d questions right, %d bytes, sha256 %s\n",
 		card.Name, card.Parameters, card.Loss, right, asked, card.Size, card.SHA256)
-	if err := replace(filepath.Join(o.out, card.File), data); err != nil {
+	if err := replace(filepath.Join(o.out, card.File), file.Bytes()); err != nil {
 		return err
 	}
 	return o.record(card)

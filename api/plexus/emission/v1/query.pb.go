@@ -161,7 +161,7 @@ type QueryScheduleResponse struct {
 	Cap uint64 `protobuf:"varint,3,opt,name=cap,proto3" json:"cap,omitempty"`
 	// supply is the bank's supply less the bootstrap stake.
 	Supply uint64 `protobuf:"varint,4,opt,name=supply,proto3" json:"supply,omitempty"`
-	// burned is what users burned so far.
+	// burned is all that was burned so far, released bootstrap stake not counted.
 	Burned uint64 `protobuf:"varint,5,opt,name=burned,proto3" json:"burned,omitempty"`
 	// era counts halvings so far, from 0.
 	Era uint32 `protobuf:"varint,6,opt,name=era,proto3" json:"era,omitempty"`

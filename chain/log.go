@@ -1,0 +1,81 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	cosmoslog "cosmossdk.io/log/v2"
+	sdkslog "cosmossdk.io/log/v2/slog"
+	cmtlog "github.com/cometbft/cometbft/libs/log"
+
+	cmtwrap "github.com/cosmos/cosmos-sdk/server/log"
+)
+
+// silent logs nothing.
+var silent = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 4}))
+
+// cosmosLog returns log as the SDK wants it; nil logs nothing.
+func cosmosLog(log *slog.Logger) cosmoslog.Logger {
+	if log == nil {
+		log = silent
+	}
+	return sdkslog.NewCustomLogger(log)
+}
+
+// warnings passes on warnings and errors only: the SDK and CometBFT tell of
+// every step otherwise.
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
+}
+
+func (w warnings) WithAttrs(as []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(as)} }
+
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
+
+// quiet returns log without what is below a warning.
+func quiet(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return silent
+	}
+	return slog.New(warnings{log.Handler()})
+}
+
+// consensusFailure is what CometBFT logs when its consensus ends by a panic.
+// Nothing else tells: the process goes on without consensus.
+const consensusFailure = "CONSENSUS FAILURE!!!"
+
+// failureLog is a log of CometBFT that tells when consensus failed.
+type failureLog struct {
+	cmtlog.Logger
+	failed func(error)
+}
+
+// cometLog returns log as CometBFT wants it. failed is told of a failure of
+// consensus.
+func cometLog(log *slog.Logger, failed func(error)) cmtlog.Logger {
+	return failureLog{cmtwrap.CometLoggerWrapper{Logger: cosmosLog(quiet(log))}, failed}
+}
+
+// Error logs an error.
+func (l failureLog) Error(msg string, keyvals ...any) {
+	l.Logger.Error(msg, keyvals...)
+	if msg != consensusFailure {
+		return
+	}
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		if keyvals[i] == "err" {
+			l.failed(fmt.Errorf("%v", keyvals[i+1]))
+			return
+		}
+	}
+	l.failed(fmt.Errorf("unknown cause"))
+}
+
+// With returns a log with more context.
+func (l failureLog) With(keyvals ...any) cmtlog.Logger {
+	return failureLog{l.Logger.With(keyvals...), l.failed}
+}

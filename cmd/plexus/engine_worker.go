@@ -1,0 +1,24 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/plexus-network/plexus/engine/local"
+)
+
+// newEngineWorkerCmd is the process that runs a model for a node; engine/local
+// starts it. It speaks frames on its standard input and output and ends when
+// its input does.
+func newEngineWorkerCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:           local.Command,
+		Short:         "Run a model for a node (started by the node itself)",
+		Hidden:        true,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return local.ServeStandard(cmd.Context())
+		},
+	}
+}

@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/plexus-network/plexus/engine"
+)
+
+// completionRequest is the body of POST /v1/completions.
+type completionRequest struct {
+	settings
+	Prompt   json.RawMessage `json:"prompt"`
+	Echo     bool            `json:"echo"`
+	LogProbs *int            `json:"logprobs"`
+}
+
+// maxPrompts bounds the prompts of one request.
+const maxPrompts = 8
+
+// completions serves POST /v1/completions.
+func (g *Gateway) completions(w http.ResponseWriter, r *http.Request, body []byte) *problem {
+	prompts, bad := g.readCompletions(body)
+	if bad != nil {
+		return bad
+	}
+	if prompts[0].stream {
+		return g.stream(w, r, prompts[0], completionVoice{})
+	}
+	return g.whole(w, r, prompts, completionVoice{})
+}
+
+// readCompletions turns a request's bytes into its prompts, at least one.
+func (g *Gateway) readCompletions(body []byte) ([]prompt, *problem) {
+	var in completionRequest
+	if bad := parse(body, &in); bad != nil {
+		return nil, bad
+	}
+	base, bad := g.prompt(in.settings)
+	if bad != nil {
+		return nil, bad
+	}
+	if in.LogProbs != nil {
+		base.logprobs, base.top = true, *in.LogProbs
+	}
+	if bad := base.wantLogProbs("logprobs"); bad != nil {
+		return nil, bad
+	}
+	if in.Echo && base.logprobs {
+		return nil, unsupported("echo", "echo cannot be honoured with logprobs: those of the prompt are not known")
+	}
+	prompts, bad := readPrompts(in.Prompt)
+	if bad != nil {
+		return nil, bad
+	}
+	if len(prompts) > 1 && base.stream {
+		return nil, unsupported("prompt", "prompt has %d texts; a stream answers one: leave stream out, or send them one by one", len(prompts))
+	}
+	out := make([]prompt, len(prompts))
+	for i, words := range prompts {
+		p := base
+		p.ask.Prompt, p.ask.Tokens = words.text, words.tokens
+		if bad := p.fit(); bad != nil {
+			bad.param = "prompt"
+			return nil, bad
+		}
+		if p.echo, bad = p.repeat(in.Echo); bad != nil {
+			return nil, bad
+		}
+		out[i] = p
+	}
+	return out, nil
+}
+
+// repeat returns the prompt's text when echo wants it.
+func (p *prompt) repeat(echo bool) (string, *problem) {
+	switch {
+	case !echo:
+		return "", nil
+	case p.ask.Prompt != "":
+		return p.ask.Prompt, nil
+	case p.model.Tokenizer == nil:
+		return "", unsupported("echo", "echo cannot turn tokens into text for %s, whose tokenizer is not known here", p.model.Name)
+	}
+	return p.model.Tokenizer.Decode(p.ask.Tokens), nil
+}
+
+// words are one prompt: text or tokens.
+type words struct {
+	text   string
+	tokens []engine.Token
+}
+
+// readPrompts reads prompt: a text, a list of texts, a list of token ids, or a
+// list of such lists.
+func readPrompts(raw json.RawMessage) ([]words, *problem) {
+	raw = orNull(raw)
+	if raw[0] == '"' {
+		raw = append(append(json.RawMessage{'['}, raw...), ']')
+	}
+	var list []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil || len(list) == 0 {
+		return nil, invalid("prompt", "prompt is missing or empty; give a text, a list of token ids, or a list of either")
+	}
+	if list[0][0] >= '0' && list[0][0] <= '9' {
+		list = []json.RawMessage{raw}
+	}
+	if len(list) > maxPrompts {
+		return nil, invalid("prompt", "prompt has %d texts; at most %d are allowed", len(list), maxPrompts)
+	}
+	out := make([]words, len(list))
+	for i, one := range list {
+		var err error
+		if one[0] == '"' {
+			err = json.Unmarshal(one, &out[i].text)
+		} else {
+			err = json.Unmarshal(one, &out[i].tokens)
+		}
+		if err != nil || out[i].text == "" && len(out[i].tokens) == 0 {
+			return nil, invalid(indexed("prompt", i, ""), "prompt %d is neither a text nor a list of token ids, or it is empty", i)
+		}
+		for _, t := range out[i].tokens {
+			if t < 0 {
+				return nil, invalid(indexed("prompt", i, ""), "prompt %d has the token id %d; ids start at 0", i, t)
+			}
+		}
+	}
+	return out, nil
+}
+
+// indexed names a field of a list's element: messages[2].role.
+func indexed(list string, i int, field string) string {
+	s := list + "[" + strconv.Itoa(i) + "]"
+	return strings.TrimSuffix(s+"."+field, ".")
+}

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+)
+
+// TestOpenAIClient runs the client library that programs use.
+func TestOpenAIClient(t *testing.T) {
+	n := fakes(honest("Hél", "lo"), honest("Hél", "lo"), cheat("canned"))
+	srv := httptest.NewServer(open(t, n, Limits{}).Handler())
+	defer srv.Close()
+	client := openai.NewClient(option.WithBaseURL(srv.URL+"/v1"), option.WithAPIKey("none"), option.WithMaxRetries(0))
+	ask := openai.ChatCompletionNewParams{
+		Model:    "toy",
+		Messages: []openai.ChatCompletionMessageParamUnion{openai.SystemMessage("be brief"), openai.UserMessage("hello")},
+	}
+
+	t.Run("chat", func(t *testing.T) {
+		res, err := client.Chat.Completions.New(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := res.Choices[0]; c.Message.Content != "Héllo" || c.FinishReason != "stop" || res.Usage.CompletionTokens != 6 {
+			t.Errorf("got %s", res.RawJSON())
+		}
+		if extra := res.JSON.ExtraFields["plexus"].Raw(); !strings.Contains(extra, `"strategy":"best"`) || !strings.Contains(extra, `"chosen":true`) {
+			t.Errorf("the extra field plexus is %q", extra)
+		}
+	})
+	t.Run("stream", func(t *testing.T) {
+		ask := ask
+		ask.StreamOptions.IncludeUsage = openai.Bool(true)
+		stream := client.Chat.Completions.NewStreaming(t.Context(), ask)
+		var all openai.ChatCompletionAccumulator
+		for stream.Next() {
+			if !all.AddChunk(stream.Current()) {
+				t.Fatalf("chunk does not fit: %s", stream.Current().RawJSON())
+			}
+		}
+		if err := stream.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if c := all.Choices[0]; c.Message.Content != "Héllo" || c.FinishReason != "stop" || all.Usage.CompletionTokens != 6 {
+			t.Errorf("got %+v", all.ChatCompletion)
+		}
+	})
+	t.Run("completion", func(t *testing.T) {
+		res, err := client.Completions.New(t.Context(), openai.CompletionNewParams{
+			Model: "toy", Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("say")}, Echo: openai.Bool(true),
+		})
+		if err != nil || res.Choices[0].Text != "sayHéllo" {
+			t.Errorf("got %+v, %v", res, err)
+		}
+	})
+	t.Run("models", func(t *testing.T) {
+		page, err := client.Models.List(t.Context())
+		if err != nil || len(page.Data) != 1 || page.Data[0].ID != "toy" {
+			t.Errorf("got %+v, %v", page, err)
+		}
+	})
+	t.Run("errors", func(t *testing.T) {
+		ask := ask
+		ask.Model = "gpt-9"
+		_, err := client.Chat.Completions.New(t.Context(), ask)
+		var e *openai.Error
+		if !errors.As(err, &e) || e.StatusCode != 404 || e.Code != "model_not_found" || e.Param != "model" || e.Type != "invalid_request_error" {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("broken stream", func(t *testing.T) {
+		n.miners[0].dieAt, n.miners[1].dieAt, n.miners[2].dieAt = -1, -1, -1
+		stream := client.Chat.Completions.NewStreaming(t.Context(), ask)
+		for stream.Next() {
+			t.Errorf("a chunk out of nothing: %s", stream.Current().RawJSON())
+		}
+		var e *openai.Error
+		if !errors.As(stream.Err(), &e) || e.StatusCode != 502 {
+			t.Errorf("got %v, want 502", stream.Err())
+		}
+	})
+}

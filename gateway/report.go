@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/plexus-network/plexus/subnet"
+	"github.com/plexus-network/plexus/yuma"
+)
+
+// A report says how an answer came about: the field "plexus" of a response.
+type report struct {
+	RequestID string        `json:"request_id"`
+	Strategy  Strategy      `json:"strategy"`
+	Why       string        `json:"why"` // for people: why the chosen miner
+	Subnet    yuma.Netuid   `json:"subnet"`
+	Height    yuma.Height   `json:"height"` // block that the answer is bound to
+	Validator peerReport    `json:"validator"`
+	Miners    []minerReport `json:"miners"` // as they were asked
+}
+
+type peerReport struct {
+	UID     yuma.UID `json:"uid"`
+	Account string   `json:"account"`
+	Peer    string   `json:"peer"`
+}
+
+type minerReport struct {
+	peerReport
+	Score    *float64 `json:"score"`      // of this answer; null without a verdict
+	Standing float64  `json:"standing"`   // the miner's running score before this answer
+	Latency  *float64 `json:"latency_ms"` // to the first text; null when none came
+	Total    *float64 `json:"total_ms"`   // to the end; null while it runs
+	Tokens   int      `json:"tokens"`
+	Verdict  string   `json:"verdict"` // verified, rejected, worthless, unchecked, pending, failed or cancelled
+	Reason   string   `json:"reason"`  // for people; empty when all is well
+	Chosen   bool     `json:"chosen"`
+	Content  *string  `json:"content,omitempty"` // its text, when the request asked for all answers
+}
+
+func peerOf(p subnet.Peer) peerReport { return peerReport{p.UID, p.Account, p.PeerID} }
+
+// verdict names where a leg stands.
+func (l *leg) verdict() string {
+	switch l.state {
+	case running:
+		return "pending"
+	case complete:
+		return "unchecked"
+	case failed:
+		return "failed"
+	case cancelled:
+		return "cancelled"
+	case judged:
+	}
+	switch {
+	case l.score.Reject:
+		return "rejected"
+	case l.score.Value > 0:
+		return "verified"
+	}
+	return "worthless"
+}
+
+// report describes the round as it stands, with chosen as the legs whose
+// answers were given.
+func (r *round) report(id string, chosen ...*leg) *report {
+	out := &report{
+		RequestID: id, Strategy: r.prompt.strategy, Why: r.whyChosen(chosen),
+		Subnet: r.model.Netuid, Validator: peerOf(r.model.Validator),
+	}
+	for _, l := range r.legs {
+		out.Height = max(out.Height, l.trial.Task.Height)
+		m := minerReport{
+			peerReport: peerOf(l.Peer), Standing: round4(l.Score),
+			Latency: millis(l.first.Seconds()), Total: millis(l.total.Seconds()),
+			Tokens: l.count(r.prompt.ask.MaxTokens), Verdict: l.verdict(), Reason: l.why,
+		}
+		if l.state == judged {
+			score := round4(l.score.Value)
+			m.Score, m.Reason = &score, l.score.Reason
+		}
+		for _, c := range chosen {
+			m.Chosen = m.Chosen || c == l
+		}
+		if r.prompt.answers {
+			s := l.text.String()
+			m.Content = &s
+		}
+		out.Miners = append(out.Miners, m)
+	}
+	return out
+}
+
+// whyChosen says in words why the answer was given.
+func (r *round) whyChosen(chosen []*leg) string {
+	if len(chosen) == 0 {
+		return ""
+	}
+	l, verified := chosen[0], len(r.ranked())
+	switch {
+	case len(chosen) > 1 && r.prompt.n > 1:
+		return fmt.Sprintf("the %d best of %d answers", len(chosen), verified)
+	case len(chosen) > 1:
+		return fmt.Sprintf("miner %d took over when miner %d failed", chosen[len(chosen)-1].Peer.UID, l.Peer.UID)
+	case l.state == judged && l.score.Reject:
+		return "it came first, and did not pass the check afterwards"
+	case r.prompt.strategy == First && l.proven:
+		return fmt.Sprintf("first text of %d miners, after %.0f ms", len(r.legs), l.first.Seconds()*1e3)
+	case r.prompt.strategy == First && l.state == judged:
+		return fmt.Sprintf("first answer of %d miners that passed the check", len(r.legs))
+	case l.state != judged:
+		return "no answer was checked in time; this miner has the best name"
+	case verified == 1:
+		return fmt.Sprintf("the only one of %d miners whose answer holds", len(r.legs))
+	}
+	return fmt.Sprintf("highest score, %.2f, of %d answers that hold", l.score.Value, verified)
+}
+
+// millis turns seconds into milliseconds with a tenth, and 0 into nil.
+func millis(seconds float64) *float64 {
+	if seconds == 0 {
+		return nil
+	}
+	ms := math.Round(seconds*1e4) / 10
+	return &ms
+}
+
+func round4(f float64) float64 { return math.Round(f*1e4) / 1e4 }

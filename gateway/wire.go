@@ -1,0 +1,245 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/plexus-network/plexus/engine"
+)
+
+// An envelope holds what surrounds the choices of an answer, or of a chunk of
+// one.
+type envelope struct {
+	ID      string          `json:"id"`
+	Object  string          `json:"object"`
+	Created int64           `json:"created"` // Unix seconds
+	Model   string          `json:"model"`
+	Choices any             `json:"choices"`
+	Usage   json.RawMessage `json:"usage,omitempty"`
+	Plexus  *report         `json:"plexus,omitempty"`
+}
+
+// A usage counts tokens.
+type usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Completion int `json:"completion_tokens"`
+	Total      int `json:"total_tokens"`
+	Details    struct {
+		Cached int `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+}
+
+// usageOf counts what was answered to p. What a miner says of itself is
+// believed only where it cannot be counted here.
+func usageOf(p *prompt, legs ...*leg) (u usage) {
+	for _, l := range legs {
+		u.Prompt = max(p.tokens, u.Prompt)
+		if p.tokens == 0 {
+			u.Prompt = max(l.usage.Prompt, u.Prompt)
+		}
+		u.Details.Cached = max(u.Details.Cached, l.usage.Cached)
+		u.Completion += l.count(p.ask.MaxTokens)
+	}
+	u.Details.Cached = min(u.Details.Cached, u.Prompt)
+	u.Total = u.Prompt + u.Completion
+	return u
+}
+
+// count returns how many tokens the leg gave, at most most.
+func (l *leg) count(most int) int {
+	if len(l.tokens) > 0 {
+		return len(l.tokens)
+	}
+	return min(l.usage.Completion, most)
+}
+
+func (u *usage) add(v usage) {
+	u.Prompt += v.Prompt
+	u.Completion += v.Completion
+	u.Total += v.Total
+	u.Details.Cached += v.Details.Cached
+}
+
+func (u usage) raw() json.RawMessage {
+	b, _ := json.Marshal(u) // numbers always encode
+	return b
+}
+
+// A piece is a part of an answer, or all of one.
+type piece struct {
+	index  int
+	text   string
+	tokens []engine.TokenScore
+	offset int // characters of text before this piece
+	finish engine.Finish
+}
+
+// A voice is how a dialect words an answer.
+type voice interface {
+	// prefix begins the answer's id, object names what it is.
+	prefix() string
+	object(stream bool) string
+	// whole words a complete choice, chunk one of a stream. opening tells that
+	// nothing was said before it.
+	whole(p *prompt, a piece) any
+	chunk(p *prompt, a piece, opening bool) any
+}
+
+// chatVoice is /v1/chat/completions.
+type chatVoice struct{}
+
+type chatChoice struct {
+	Index    int           `json:"index"`
+	Message  *chatText     `json:"message,omitempty"`
+	Delta    *chatText     `json:"delta,omitempty"`
+	LogProbs *chatLogProbs `json:"logprobs"`
+	Finish   *string       `json:"finish_reason"`
+	TokenIDs []int         `json:"token_ids,omitempty"`
+}
+
+type chatText struct {
+	Role    string  `json:"role,omitempty"`
+	Content *string `json:"content,omitempty"`
+	Refusal refusal `json:"refusal,omitzero"`
+}
+
+// refusal is null where the API wants the field.
+type refusal bool
+
+// MarshalJSON writes null: nothing is ever refused in words of its own.
+func (refusal) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
+type chatLogProbs struct {
+	Content []chatLogProb `json:"content"`
+	Refusal refusal       `json:"refusal"`
+}
+
+type chatLogProb struct {
+	tokenLogProb
+	Top []tokenLogProb `json:"top_logprobs"`
+}
+
+type tokenLogProb struct {
+	Token   string  `json:"token"`
+	LogProb float32 `json:"logprob"`
+	Bytes   []int   `json:"bytes"`
+}
+
+func (chatVoice) prefix() string { return "chatcmpl-" }
+
+func (chatVoice) object(stream bool) string {
+	if stream {
+		return "chat.completion.chunk"
+	}
+	return "chat.completion"
+}
+
+func (chatVoice) whole(p *prompt, a piece) any {
+	c := chatChoiceOf(p, a)
+	c.Message = &chatText{Role: "assistant", Content: &a.text, Refusal: true}
+	return c
+}
+
+func (chatVoice) chunk(p *prompt, a piece, opening bool) any {
+	c := chatChoiceOf(p, a)
+	c.Delta = &chatText{}
+	if opening {
+		c.Delta.Role = "assistant"
+	}
+	if opening || a.text != "" {
+		c.Delta.Content = &a.text
+	}
+	return c
+}
+
+func chatChoiceOf(p *prompt, a piece) chatChoice {
+	c := chatChoice{Index: a.index, Finish: optional(string(a.finish)), TokenIDs: p.idsOf(a)}
+	if !p.logprobs {
+		return c
+	}
+	c.LogProbs = &chatLogProbs{Content: make([]chatLogProb, len(a.tokens))}
+	for i, t := range a.tokens {
+		one := chatLogProb{p.logProb(t.Token, t.LogProb), make([]tokenLogProb, 0, p.top)}
+		for _, alt := range t.Top[:min(len(t.Top), p.top)] {
+			one.Top = append(one.Top, p.logProb(alt.Token, alt.LogProb))
+		}
+		c.LogProbs.Content[i] = one
+	}
+	return c
+}
+
+func (p *prompt) logProb(t engine.Token, logprob float32) tokenLogProb {
+	s := p.model.Tokenizer.Decode([]engine.Token{t})
+	b := make([]int, len(s))
+	for i := range len(s) {
+		b[i] = int(s[i])
+	}
+	return tokenLogProb{strings.ToValidUTF8(s, "\uFFFD"), logprob, b}
+}
+
+// idsOf returns a piece's token ids when the user wants them.
+func (p *prompt) idsOf(a piece) []int {
+	if !p.ids {
+		return nil
+	}
+	ids := make([]int, len(a.tokens))
+	for i, t := range a.tokens {
+		ids[i] = int(t.Token)
+	}
+	return ids
+}
+
+// completionVoice is /v1/completions.
+type completionVoice struct{}
+
+type completionChoice struct {
+	Index    int                 `json:"index"`
+	Text     string              `json:"text"`
+	LogProbs *completionLogProbs `json:"logprobs"`
+	Finish   *string             `json:"finish_reason"`
+	TokenIDs []int               `json:"token_ids,omitempty"`
+}
+
+type completionLogProbs struct {
+	Tokens   []string             `json:"tokens"`
+	LogProbs []float32            `json:"token_logprobs"`
+	Top      []map[string]float32 `json:"top_logprobs"`
+	Offsets  []int                `json:"text_offset"` // in characters of the answer's text
+}
+
+func (completionVoice) prefix() string     { return "cmpl-" }
+func (completionVoice) object(bool) string { return "text_completion" }
+
+func (completionVoice) whole(p *prompt, a piece) any {
+	c := completionChoice{Index: a.index, Text: a.text, Finish: optional(string(a.finish)), TokenIDs: p.idsOf(a)}
+	if !p.logprobs {
+		return c
+	}
+	c.LogProbs = &completionLogProbs{}
+	at := a.offset
+	for _, t := range a.tokens {
+		own := p.logProb(t.Token, t.LogProb)
+		top := make(map[string]float32, p.top)
+		for _, alt := range t.Top[:min(len(t.Top), p.top)] {
+			top[p.logProb(alt.Token, 0).Token] = alt.LogProb
+		}
+		c.LogProbs.Tokens = append(c.LogProbs.Tokens, own.Token)
+		c.LogProbs.LogProbs = append(c.LogProbs.LogProbs, t.LogProb)
+		c.LogProbs.Top = append(c.LogProbs.Top, top)
+		c.LogProbs.Offsets = append(c.LogProbs.Offsets, at)
+		at += utf8.RuneCountInString(own.Token)
+	}
+	return c
+}
+
+func (v completionVoice) chunk(p *prompt, a piece, _ bool) any { return v.whole(p, a) }
+
+// newID returns 128 random bits as letters and digits.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
+}

@@ -1,0 +1,478 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"cosmossdk.io/math"
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
+	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
+	"github.com/cosmos/cosmos-sdk/types/tx/signing"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
+	gogoproto "github.com/cosmos/gogoproto/proto"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/plexus-network/plexus/coin"
+	"github.com/plexus-network/plexus/wallet"
+	"github.com/plexus-network/plexus/yuma"
+)
+
+// An Actor is who signs a transaction, and for whom.
+type Actor struct {
+	Key *wallet.Key
+	// For is the address of the coldkey that Key, a hotkey, acts for by its
+	// grants; the coldkey also pays the fee. Empty means that Key acts for
+	// itself.
+	For string
+}
+
+// Account returns the address that the actor's messages are of: the coldkey's.
+func (a Actor) Account() string {
+	if a.For != "" {
+		return a.For
+	}
+	return a.Key.Address()
+}
+
+// Result is a transaction that is in a block and did what it should.
+type Result struct {
+	Hash   string // upper-case hex
+	Height yuma.Height
+	Gas    uint64      // used
+	Fee    coin.Amount // paid
+
+	responses [][]byte // of the messages, in order
+}
+
+// Decode reads the response to message i of the transaction, counted from 0.
+func (r Result) Decode(i int, into gogoproto.Message) error {
+	if i >= len(r.responses) {
+		return fmt.Errorf("transaction %s has %d responses, none of number %d", r.Hash, len(r.responses), i)
+	}
+	return gogoproto.Unmarshal(r.responses[i], into)
+}
+
+// A TxError is a transaction that the chain refused or that failed in a block.
+type TxError struct {
+	Codespace string // the module that refused
+	Code      uint32 // its reason
+	Log       string // the reason in words
+	Hash      string // empty if a trial run failed, and nothing was sent
+	Height    yuma.Height
+}
+
+func (e *TxError) Error() string { return e.Log }
+
+// is tells whether e is the SDK's error want.
+func (e *TxError) is(want interface {
+	Codespace() string
+	ABCICode() uint32
+}) bool {
+	return e.Codespace == want.Codespace() && e.Code == want.ABCICode()
+}
+
+// attempts bounds how often a transaction is made anew because another of the
+// same account came between.
+const attempts = 5
+
+// Submit sends one transaction with all messages and waits until it is in a
+// block. It offers no fee at first, and what the node wants if it wants one. Transactions of one account take turns, and keep their order.
+//
+// It returns a [*TxError] when the chain says no, and [ErrNotIncluded] when
+// Options.Timeout has passed.
+func (c *Client) Submit(ctx context.Context, a Actor, msgs ...sdk.Msg) (Result, error) {
+	if a.Key == nil {
+		return Result{}, errors.New("a transaction needs a key to sign it")
+	}
+	if len(msgs) == 0 {
+		return Result{}, errors.New("a transaction needs a message")
+	}
+	body, err := wrap(a, msgs)
+	if err != nil {
+		return Result{}, err
+	}
+	until := time.Now().Add(c.opt.Timeout)
+	body.TimeoutTimestamp = &until
+
+	sent, err := c.send(ctx, a, body)
+	if err != nil {
+		return Result{}, err
+	}
+	r, err := c.await(ctx, sent.hash, until)
+	r.Fee = sent.fee
+	if err == nil && a.Account() != a.Key.Address() {
+		r.responses, err = unwrapExec(r.responses)
+	}
+	return r, err
+}
+
+// wrap makes the body of a transaction: the messages, or one that executes
+// them in the name of a.For.
+func wrap(a Actor, msgs []sdk.Msg) (*txtypes.TxBody, error) {
+	anys := make([]*codectypes.Any, len(msgs))
+	for i, m := range msgs {
+		any, err := codectypes.NewAnyWithValue(m)
+		if err != nil {
+			return nil, fmt.Errorf("encode %T: %w", m, err)
+		}
+		anys[i] = any
+	}
+	if a.Account() == a.Key.Address() {
+		return &txtypes.TxBody{Messages: anys}, nil
+	}
+	exec, err := codectypes.NewAnyWithValue(&authz.MsgExec{Grantee: a.Key.Address(), Msgs: anys})
+	if err != nil {
+		return nil, fmt.Errorf("encode the act of %s for %s: %w", a.Key.Address(), a.For, err)
+	}
+	return &txtypes.TxBody{Messages: []*codectypes.Any{exec}}, nil
+}
+
+// unwrapExec returns the responses inside the one of a MsgExec.
+func unwrapExec(responses [][]byte) ([][]byte, error) {
+	if len(responses) != 1 {
+		return nil, fmt.Errorf("%d responses to one message", len(responses))
+	}
+	var exec authz.MsgExecResponse
+	if err := gogoproto.Unmarshal(responses[0], &exec); err != nil {
+		return nil, fmt.Errorf("response: %w", err)
+	}
+	return exec.Results, nil
+}
+
+// An account is what the chain will ask of an account's next transaction.
+type account struct {
+	turn     turn // held while a transaction is made and sent
+	known    bool
+	number   uint64
+	sequence uint64
+}
+
+// A sending is a transaction that a node took in.
+type sending struct {
+	hash string
+	fee  coin.Amount
+}
+
+// send signs a transaction and hands it to the node, as often as another one of
+// the account comes between.
+func (c *Client) send(ctx context.Context, a Actor, body *txtypes.TxBody) (sending, error) {
+	acc := c.account(a.Key.Address())
+	if err := acc.turn.take(ctx); err != nil {
+		return sending{}, err
+	}
+	defer acc.turn.give()
+	var refused *TxError
+	var fee coin.Amount
+	for range attempts {
+		s, err := c.try(ctx, a, acc, body, fee)
+		if !errors.As(err, &refused) {
+			return s, err
+		}
+		want, counted := sequenceIn(refused)
+		switch {
+		case counted:
+			acc.sequence = want
+		case refused.is(sdkerrors.ErrWrongSequence):
+			acc.known = false
+		case feeIn(refused) > fee:
+			fee = feeIn(refused)
+		default:
+			return sending{}, err
+		}
+	}
+	return sending{}, fmt.Errorf("gave up after %d attempts, for another program sends with key %s at the same time: %w",
+		attempts, a.Key.Name(), refused)
+}
+
+// try makes, signs and hands in a transaction once.
+func (c *Client) try(ctx context.Context, a Actor, acc *account, body *txtypes.TxBody, fee coin.Amount) (sending, error) {
+	if err := c.identify(ctx, a.Key, acc); err != nil {
+		return sending{}, err
+	}
+	chainID, err := c.ChainID(ctx)
+	if err != nil {
+		return sending{}, err
+	}
+	d := draft{key: a.Key, body: body, chainID: chainID, number: acc.number, sequence: acc.sequence, gas: c.opt.Gas, fee: fee}
+	if fee > 0 {
+		d.payer = a.For
+	}
+	if d.gas == 0 {
+		if d.gas, err = c.estimate(ctx, d); err != nil {
+			return sending{}, err
+		}
+	}
+	raw, err := d.sign()
+	if err != nil {
+		return sending{}, err
+	}
+	hash, err := c.broadcast(ctx, raw)
+	if err != nil {
+		return sending{}, err
+	}
+	acc.sequence++
+	return sending{hash: hash, fee: d.fee}, nil
+}
+
+// account returns the one with that address, which stays the same.
+func (c *Client) account(address string) *account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	acc := c.accounts[address]
+	if acc == nil {
+		acc = &account{turn: newTurn()}
+		c.accounts[address] = acc
+	}
+	return acc
+}
+
+// identify asks the chain for an account's number and sequence unless they are
+// known.
+func (c *Client) identify(ctx context.Context, key *wallet.Key, acc *account) error {
+	if acc.known {
+		return nil
+	}
+	resp, err := authtypes.NewQueryClient(c.conn).AccountInfo(ctx, &authtypes.QueryAccountInfoRequest{Address: key.Address()})
+	if err != nil {
+		err = failed("account "+key.Address(), err)
+		if errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("%w: key %s has never received anything; send it coins, or grant it rights if it is a hotkey", err, key.Name())
+		}
+		return err
+	}
+	if resp.Info == nil {
+		return fmt.Errorf("account %s: the node's answer is empty", key.Address())
+	}
+	acc.known, acc.number, acc.sequence = true, resp.Info.AccountNumber, resp.Info.Sequence
+	return nil
+}
+
+// A draft is a transaction that is not signed yet.
+type draft struct {
+	key      *wallet.Key
+	body     *txtypes.TxBody
+	chainID  string
+	number   uint64
+	sequence uint64
+	gas      uint64
+	fee      coin.Amount
+	payer    string // who pays the fee, if not the key
+}
+
+// encode returns the parts that are signed.
+func (d draft) encode() (body, auth []byte, err error) {
+	pub, err := codectypes.NewAnyWithValue(d.key.PubKey())
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode key %s: %w", d.key.Name(), err)
+	}
+	fee := &txtypes.Fee{GasLimit: d.gas, Granter: d.payer}
+	if d.fee > 0 {
+		fee.Amount = sdk.NewCoins(sdk.NewCoin(coin.Denom, math.NewIntFromUint64(uint64(d.fee))))
+	}
+	info := &txtypes.AuthInfo{
+		SignerInfos: []*txtypes.SignerInfo{{
+			PublicKey: pub,
+			ModeInfo: &txtypes.ModeInfo{Sum: &txtypes.ModeInfo_Single_{
+				Single: &txtypes.ModeInfo_Single{Mode: signing.SignMode_SIGN_MODE_DIRECT},
+			}},
+			Sequence: d.sequence,
+		}},
+		Fee: fee,
+	}
+	if body, err = d.body.Marshal(); err == nil {
+		auth, err = info.Marshal()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode a transaction: %w", err)
+	}
+	return body, auth, nil
+}
+
+// sign returns the bytes of the signed transaction.
+func (d draft) sign() ([]byte, error) {
+	body, auth, err := d.encode()
+	if err != nil {
+		return nil, err
+	}
+	doc, err := (&txtypes.SignDoc{BodyBytes: body, AuthInfoBytes: auth, ChainId: d.chainID, AccountNumber: d.number}).Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode a transaction: %w", err)
+	}
+	sig, err := d.key.Sign(doc)
+	if err != nil {
+		return nil, err
+	}
+	return (&txtypes.TxRaw{BodyBytes: body, AuthInfoBytes: auth, Signatures: [][]byte{sig}}).Marshal()
+}
+
+// estimate returns the limit of gas for a transaction, 1.3 times what a trial
+// run of it uses.
+func (c *Client) estimate(ctx context.Context, d draft) (uint64, error) {
+	body, auth, err := d.encode()
+	if err != nil {
+		return 0, err
+	}
+	raw, err := (&txtypes.TxRaw{BodyBytes: body, AuthInfoBytes: auth, Signatures: [][]byte{{}}}).Marshal()
+	if err != nil {
+		return 0, fmt.Errorf("encode a transaction: %w", err)
+	}
+	resp, err := txtypes.NewServiceClient(c.conn).Simulate(ctx, &txtypes.SimulateRequest{TxBytes: raw})
+	if err != nil {
+		return 0, trialError(err)
+	}
+	if resp.GasInfo == nil {
+		return 0, errors.New("trial run: the node's answer is empty")
+	}
+	return resp.GasInfo.GasUsed * 13 / 10, nil
+}
+
+// trialError tells why a trial run failed. The node gives the reason in words
+// only.
+func trialError(err error) error {
+	st, ok := status.FromError(err)
+	switch {
+	case !ok, st.Code() == codes.Unavailable, st.Code() == codes.Canceled, st.Code() == codes.DeadlineExceeded:
+		return failed("trial run of the transaction", err)
+	default:
+		return &TxError{Log: plain(st.Message())}
+	}
+}
+
+// broadcast hands a transaction to the node, which checks it, and returns its
+// hash.
+func (c *Client) broadcast(ctx context.Context, raw []byte) (string, error) {
+	resp, err := txtypes.NewServiceClient(c.conn).BroadcastTx(ctx,
+		&txtypes.BroadcastTxRequest{TxBytes: raw, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
+	if err != nil {
+		return "", failed("send the transaction", err)
+	}
+	if resp.TxResponse == nil {
+		return "", errors.New("send the transaction: the node's answer is empty")
+	}
+	if err := txError(resp.TxResponse); err != nil {
+		return "", err
+	}
+	return resp.TxResponse.TxHash, nil
+}
+
+// await waits until a transaction is in a block.
+func (c *Client) await(ctx context.Context, hash string, until time.Time) (Result, error) {
+	for {
+		resp, err := txtypes.NewServiceClient(c.conn).GetTx(ctx, &txtypes.GetTxRequest{Hash: hash})
+		switch {
+		case err == nil && resp.TxResponse != nil:
+			return result(resp.TxResponse)
+		case ctx.Err() != nil:
+			return Result{}, fmt.Errorf("transaction %s: %w", hash, ctx.Err())
+		case err != nil && !pending(err):
+			return Result{}, failed("transaction "+hash, err)
+		case time.Now().After(until.Add(c.opt.Timeout / 4)):
+			return Result{}, fmt.Errorf("%w: %s was sent, but no block took it within %v; is the chain making blocks?",
+				ErrNotIncluded, hash, c.opt.Timeout)
+		}
+		if !pause(ctx, c.opt.Poll) {
+			return Result{}, fmt.Errorf("transaction %s: %w", hash, ctx.Err())
+		}
+	}
+}
+
+// pending tells whether err is that of a transaction in no block yet, or of a
+// node that may answer again.
+func pending(err error) bool {
+	switch status.Code(err) {
+	case codes.NotFound, codes.Unavailable:
+		return true
+	default:
+		return strings.Contains(err.Error(), "not found")
+	}
+}
+
+// result reads a transaction that is in a block.
+func result(resp *sdk.TxResponse) (Result, error) {
+	r := Result{Hash: resp.TxHash, Height: height(resp.Height), Gas: uint64(max(resp.GasUsed, 0))}
+	if err := txError(resp); err != nil {
+		return r, err
+	}
+	data, err := hex.DecodeString(resp.Data)
+	if err != nil {
+		return r, fmt.Errorf("transaction %s: responses: %w", r.Hash, err)
+	}
+	var all sdk.TxMsgData
+	if err := gogoproto.Unmarshal(data, &all); err != nil {
+		return r, fmt.Errorf("transaction %s: responses: %w", r.Hash, err)
+	}
+	for _, m := range all.MsgResponses {
+		r.responses = append(r.responses, m.Value)
+	}
+	return r, nil
+}
+
+// txError returns why a transaction failed, nil if it did not.
+func txError(resp *sdk.TxResponse) error {
+	if resp.Code == 0 {
+		return nil
+	}
+	log := plain(resp.RawLog)
+	if log == "" {
+		log = fmt.Sprintf("%s refuses it with code %d", resp.Codespace, resp.Code)
+	}
+	return &TxError{Codespace: resp.Codespace, Code: resp.Code, Log: log, Hash: resp.TxHash, Height: height(resp.Height)}
+}
+
+// noise is what the state machine and its transport put around the words of a
+// module.
+var noise = regexp.MustCompile(`rpc error: code = \w+ desc = |codespace \w+ code \d+: (not found: )?|` +
+	`failed to execute message; message (index: \d+|.*?): | \[[^\]\s]*\.go:\d+\]|` +
+	`(: unknown request)?( with gas used: '\d+')|: (invalid request|not found)$`)
+
+// plain returns what a node says in the words of who said it first.
+func plain(log string) string {
+	for {
+		less := noise.ReplaceAllString(log, "")
+		if less == log {
+			return strings.TrimSpace(log)
+		}
+		log = less
+	}
+}
+
+// expected finds the sequence that the chain wanted.
+var expected = regexp.MustCompile(`account sequence mismatch, expected (\d+), got \d+`)
+
+// sequenceIn returns the sequence that the chain says it wants, if it does. It
+// counts transactions that wait for a block, which the account's state does
+// not.
+func sequenceIn(e *TxError) (uint64, bool) {
+	m := expected.FindStringSubmatch(e.Log)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(m[1], 10, 64)
+	return n, err == nil
+}
+
+// required finds the fee that the node wanted.
+var required = regexp.MustCompile(`required: (\d+)` + coin.Denom)
+
+// feeIn returns the fee that the node says it wants, or 0.
+func feeIn(e *TxError) coin.Amount {
+	m := required.FindStringSubmatch(e.Log)
+	if m == nil || !e.is(sdkerrors.ErrInsufficientFee) {
+		return 0
+	}
+	fee, err := coin.Parse(m[1] + coin.Denom)
+	if err != nil {
+		return 0
+	}
+	return fee
+}

@@ -1,0 +1,398 @@
+package text
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/subnet"
+	"github.com/plexus-network/plexus/yuma"
+)
+
+// Options tunes a Mechanism. The zero value works.
+type Options struct {
+	Seed      [32]byte      // of challenges and audits, secret; zero draws one
+	Challenge int           // most tokens that a challenge asks for; 0 means 128
+	AuditMin  float64       // share of answers checked of the best known miner; 0 means 0.05
+	AuditMax  float64       // and of an unknown one; 0 means 1
+	Checks    int           // answers checked at the same time; 0 means 1
+	Flush     time.Duration // least time between two chunks of an answer; 0 means 25 ms, negative none
+	Log       *slog.Logger  // tells every verdict at debug level; nil means no log
+}
+
+func (o Options) withDefaults() Options {
+	if o.Seed == [32]byte{} {
+		rand.Read(o.Seed[:])
+	}
+	o.Challenge = or(o.Challenge, 128)
+	o.AuditMin = or(o.AuditMin, 0.05)
+	o.AuditMax = or(o.AuditMax, 1)
+	o.Checks = or(o.Checks, 1)
+	o.Flush = or(o.Flush, 25*time.Millisecond)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return o
+}
+
+// Mechanism is the kind text. It implements [subnet.Mechanism].
+//
+// A miner's Value is q·(⅝·V + ⅜·speed): q is what the sequential test says of
+// it, V the tokens it delivered lately beside the busiest miner's, and speed
+// its rate beside the median, up to 1.5 times (reference: s = q·(0.5·V +
+// 0.3·speed + 0.2·quality), with no weight on quality where the model is
+// fixed). Both miners and validators make one; a miner uses Work alone.
+type Mechanism struct {
+	engine   engine.Checker
+	manifest Manifest
+	options  Options
+	asker    *asker
+	checks   chan struct{} // a slot per check that may run
+
+	mu      sync.Mutex
+	records map[yuma.UID]*record
+}
+
+var _ subnet.Mechanism = (*Mechanism)(nil)
+
+// New returns the kind text on a model. The engine answers in Work and checks
+// in Score; that it runs the manifest's model is for [Manifest.Verify] to say.
+// The manifest comes from [ParseManifest] or [ManifestOf].
+func New(checker engine.Checker, manifest Manifest, options Options) *Mechanism {
+	options = options.withDefaults()
+	return &Mechanism{
+		engine:   checker,
+		manifest: manifest.withDefaults(),
+		options:  options,
+		asker:    newAsker(options.Seed, min(options.Challenge, manifest.withDefaults().MaxTokens)),
+		checks:   make(chan struct{}, options.Checks),
+		records:  map[yuma.UID]*record{},
+	}
+}
+
+// Kind returns "text".
+func (m *Mechanism) Kind() string { return "text" }
+
+// Challenge makes a request such as users send, never the same twice.
+func (m *Mechanism) Challenge(context.Context) ([]byte, error) {
+	return m.asker.next().Encode()
+}
+
+// Work answers t with the engine, under the seed that t sets.
+func (m *Mechanism) Work(ctx context.Context, t subnet.Task, emit func([]byte) error) error {
+	r, prompt, err := m.read(t)
+	if err != nil {
+		return err
+	}
+	out := stream{emit: emit, every: m.options.Flush}
+	usage, err := m.engine.Chat(ctx, engine.ChatRequest{
+		Tokens:    prompt,
+		MaxTokens: m.limit(r),
+		Stop:      r.Stop,
+		Sampling:  m.sampling(t, r),
+		TopCount:  max(m.manifest.Evidence, r.TopCount),
+	}, out.write)
+	if err != nil {
+		return blame(err)
+	}
+	return out.end(usage)
+}
+
+// read returns a task's request and its prompt's tokens, or ErrBadTask.
+func (m *Mechanism) read(t subnet.Task) (Request, []engine.Token, error) {
+	r, err := DecodeRequest(t.Body)
+	if err != nil {
+		return Request{}, nil, fmt.Errorf("%w: %w", subnet.ErrBadTask, err)
+	}
+	prompt, err := m.prompt(r)
+	if err != nil {
+		return Request{}, nil, fmt.Errorf("%w: %w", subnet.ErrBadTask, err)
+	}
+	return r, prompt, nil
+}
+
+// blame tells an engine's errors that are the asker's from those that pass.
+func blame(err error) error {
+	switch {
+	case errors.Is(err, engine.ErrTooLong):
+		return fmt.Errorf("%w: %w", subnet.ErrBadTask, err)
+	case errors.Is(err, engine.ErrBusy):
+		return fmt.Errorf("%w: %w", subnet.ErrBusy, err)
+	default:
+		return err
+	}
+}
+
+// prompt returns the tokens that the request's answer continues. Miner and
+// validator both go through here, so that no engine's own view of a prompt
+// comes between them.
+func (m *Mechanism) prompt(r Request) ([]engine.Token, error) {
+	switch {
+	case len(r.Tokens) > 0:
+		if v := m.engine.Model().Vocabulary; v > 0 {
+			for i, t := range r.Tokens {
+				if int(t) >= v {
+					return nil, fmt.Errorf("%w: token %d of the prompt is %d, the vocabulary has %d", ErrMalformed, i, t, v)
+				}
+			}
+		}
+		return r.Tokens, nil
+	case len(r.Messages) > 0:
+		return m.engine.Render(r.Messages)
+	default:
+		return m.engine.Encode(r.Prompt)
+	}
+}
+
+func (m *Mechanism) limit(r Request) int {
+	if r.MaxTokens == 0 {
+		return m.manifest.MaxTokens
+	}
+	return min(r.MaxTokens, m.manifest.MaxTokens)
+}
+
+func (m *Mechanism) sampling(t subnet.Task, r Request) engine.Sampling {
+	return engine.Sampling{
+		Temperature: r.Temperature, TopP: r.TopP, MinP: r.MinP, TopK: r.TopK,
+		Seed: Seed(t, r.UserSeed),
+	}
+}
+
+// stream turns an engine's deltas into chunks, at most one per every but for
+// the first and the last, since each chunk costs two signatures.
+type stream struct {
+	emit  func([]byte) error
+	every time.Duration
+	last  time.Time // when the latest chunk went out
+	next  Chunk     // what waits
+}
+
+func (s *stream) write(d engine.Delta) error {
+	s.next.Text += d.Text
+	s.next.Tokens = append(s.next.Tokens, d.Tokens...)
+	if time.Since(s.last) < s.every && len(s.next.Tokens) < 256 {
+		return nil
+	}
+	return s.flush()
+}
+
+func (s *stream) end(u engine.Usage) error {
+	s.next.Finish, s.next.Usage = u.Finish, u
+	return s.flush()
+}
+
+func (s *stream) flush() error {
+	b, err := s.next.Encode()
+	if err != nil {
+		return err
+	}
+	s.next, s.last = Chunk{}, time.Now()
+	return s.emit(b)
+}
+
+// Score checks the trials' answers and returns what their miners are worth
+// now. It returns an error, and has learned nothing, when the validator's own
+// engine fails.
+func (m *Mechanism) Score(ctx context.Context, trials []subnet.Trial) ([]subnet.Score, error) {
+	verdicts := make([]verdict, len(trials))
+	errs := make([]error, len(trials))
+	var wg sync.WaitGroup
+	for i, t := range trials {
+		wg.Go(func() { verdicts[i], errs[i] = m.judge(ctx, t) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("text: score: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	scores := make([]subnet.Score, len(trials))
+	proven := make([]bool, len(trials))
+	for i, t := range trials {
+		proven[i] = m.learn(t, verdicts[i])
+	}
+	for i, t := range trials {
+		scores[i] = m.score(t, verdicts[i], proven[i])
+	}
+	return scores, nil
+}
+
+// verdict is what one answer shows by itself.
+type verdict struct {
+	failed  string // why the answer is worth nothing; empty when it is good
+	cheated bool   // failed in a way no honest miner does
+	note    string // for people, of an answer that is good
+	found   finding
+	tokens  int // delivered
+}
+
+// judge examines one answer, with the engine if it is this answer's turn.
+func (m *Mechanism) judge(ctx context.Context, t subnet.Trial) (verdict, error) {
+	if t.Answer.Err != nil {
+		return verdict{failed: "no answer: " + t.Answer.Err.Error()}, nil
+	}
+	if t.Task.Timeout > 0 && t.Answer.Total > t.Task.Timeout {
+		return verdict{failed: fmt.Sprintf("the answer took %v, %v were allowed", t.Answer.Total, t.Task.Timeout)}, nil
+	}
+	request, err := DecodeRequest(t.Task.Body)
+	if err != nil {
+		return verdict{note: "the request itself is " + err.Error()}, nil
+	}
+	prompt, err := m.prompt(request)
+	if err != nil {
+		return verdict{note: "the prompt cannot be checked: " + err.Error()}, nil
+	}
+	r, err := newReply(t.Answer.Body)
+	if err != nil {
+		return verdict{failed: err.Error(), cheated: true}, nil
+	}
+	f := form{engine: m.engine, prompt: prompt, stop: request.Stop, limit: m.limit(request), evidence: m.manifest.Evidence}
+	if broken := f.broken(r); broken != "" {
+		return verdict{failed: broken, cheated: true}, nil
+	}
+	v := verdict{tokens: len(r.tokens)}
+	if !m.due(t.Task) {
+		v.note = "not checked this time"
+		return v, nil
+	}
+	return m.check(ctx, f, r, m.sampling(t.Task, request), v)
+}
+
+// check spends a prefill on a well-formed reply.
+func (m *Mechanism) check(ctx context.Context, f form, r reply, s engine.Sampling, v verdict) (verdict, error) {
+	select {
+	case m.checks <- struct{}{}:
+		defer func() { <-m.checks }()
+	case <-ctx.Done():
+		return v, ctx.Err()
+	}
+	calibration := m.manifest.Sampled
+	if s.Temperature == 0 {
+		calibration = m.manifest.Greedy
+	}
+	found, err := f.replay(ctx, r, s, calibration)
+	if errors.Is(err, engine.ErrTooLong) {
+		v.note = "too long for this validator to check"
+		return v, nil
+	}
+	if err != nil {
+		return v, err
+	}
+	v.found = found
+	if found.missed > 0 {
+		v.note = fmt.Sprintf("%d of %d tokens differ from the model's, by up to %.2g nats", found.missed, found.tokens, found.worst)
+	}
+	if found.tokens >= minDistance && found.distance > m.manifest.Distance {
+		v.failed = fmt.Sprintf("log-probabilities are %.2f away from the model's, at most %.2f is allowed", found.distance, m.manifest.Distance)
+		v.cheated = true
+	}
+	return v, nil
+}
+
+// minDistance is how many tokens it takes to judge by log-probabilities.
+const minDistance = 16
+
+// due draws whether a well-formed answer is checked: all of a miner's first
+// tokens, then the fewer the better it is known. The draw is a hash of the
+// validator's secret and the task, so it can be shown to have been fair.
+func (m *Mechanism) due(t subnet.Task) bool {
+	m.mu.Lock()
+	r := m.records[t.Miner.UID]
+	share := m.options.AuditMax
+	if r != nil && r.State != Rejected && r.Tokens >= probation {
+		share = m.options.AuditMin + (m.options.AuditMax-m.options.AuditMin)*(1-r.reputation())
+	}
+	m.mu.Unlock()
+	h := sha256.Sum256(append(m.options.Seed[:], t.ID[:]...))
+	draw := float64(binary.BigEndian.Uint64(h[:8])>>11) / (1 << 53)
+	return draw < share
+}
+
+// learn folds a verdict into the miner's record, and tells whether it proves
+// the miner a cheat. The caller holds mu.
+func (m *Mechanism) learn(t subnet.Trial, v verdict) (proven bool) {
+	uid := t.Task.Miner.UID
+	r := m.records[uid]
+	if r == nil {
+		r = &record{State: Fresh}
+		m.records[uid] = r
+	}
+	now := t.Answer.Received
+	evidence := v.found.evidence
+	if v.cheated {
+		evidence = max(evidence, 0) + violation
+	}
+	if evidence != 0 {
+		penalty := time.Duration(m.manifest.Penalty) * time.Second
+		proven = r.learn(evidence, v.found.tokens, now, penalty)
+	}
+	m.options.Log.Debug("answer judged", "uid", uid, "tokens", v.tokens, "checked", v.found.tokens,
+		"missed", v.found.missed, "evidence", r.Evidence, "state", r.State, "proven", proven)
+	if v.tokens > 0 && v.failed == "" && r.State != Rejected {
+		r.deliver(v.tokens, float64(v.tokens)/max(t.Answer.Total.Seconds(), 1e-3), now)
+	}
+	return proven
+}
+
+// score is the worth of a trial's miner. The caller holds mu.
+func (m *Mechanism) score(t subnet.Trial, v verdict, proven bool) subnet.Score {
+	r := m.records[t.Task.Miner.UID]
+	s := subnet.Score{Reject: proven, Reason: cmp.Or(v.failed, v.note), Units: v.tokens}
+	switch {
+	case proven:
+		s.Reason = "rejected: " + cmp.Or(s.Reason, "its tokens are not what the model says")
+	case v.failed != "":
+	case r.State == Rejected:
+		s.Reason = fmt.Sprintf("rejected before, on trial again until %s", r.Until.UTC().Format(time.RFC3339))
+	default:
+		s.Value = r.quality() * (0.625*m.volume(r, t.Answer.Received) + 0.375*m.speed(r, t.Answer.First))
+	}
+	return s
+}
+
+// priorVolume evens out what single answers' lengths do to young miners.
+const priorVolume = 500
+
+// volume is a miner's delivered tokens beside the busiest miner's, 0 to 1.
+func (m *Mechanism) volume(r *record, now time.Time) float64 {
+	most := 0.0
+	for _, other := range m.records {
+		most = max(most, other.volume(now))
+	}
+	return (r.volume(now) + priorVolume) / (most + priorVolume)
+}
+
+// speed is a miner's rate beside the median, 0 to 1: 1 from 1.5 medians on,
+// and 0 when the answer began after the gate.
+func (m *Mechanism) speed(r *record, first time.Duration) float64 {
+	if first > time.Duration(m.manifest.Gate)*time.Millisecond {
+		return 0
+	}
+	var rates []float64
+	for _, uid := range slices.Sorted(maps.Keys(m.records)) {
+		if o := m.records[uid]; o.State != Rejected && o.Rate > 0 {
+			rates = append(rates, o.Rate)
+		}
+	}
+	if len(rates) == 0 {
+		return 0
+	}
+	slices.Sort(rates)
+	median := rates[len(rates)/2]
+	return min(1.5, r.Rate/median) / 1.5
+}
+
+// Forget drops the record of a slot that changed hands.
+func (m *Mechanism) Forget(uid yuma.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.records, uid)
+}
