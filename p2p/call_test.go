@@ -98,3 +98,20 @@ func BenchmarkCall1kB(b *testing.B) {
 		})
 	}
 }
+
+// One op is one piece of 16 bytes: what streaming costs a token.
+func BenchmarkPiece(b *testing.B) {
+	caller, axon := pair(b, Options{Reach: Local})
+	axon.Serve("stream", func(_ context.Context, _ Request, send func([]byte) error) error {
+		for range b.N {
+			if err := send([]byte("sixteen bytes ok")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b.ReportAllocs()
+	if _, err := caller.Call(b.Context(), axon.ID(), "stream", nil, nil); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -40,7 +40,7 @@ func (h *Host) call(ctx context.Context, to peer.ID, method string, body []byte,
 	if err != nil {
 		return Receipt{}, err
 	}
-	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
 	now := h.now()
 	m, err := signRequest(h.key, h.ID(), to, method, body, now, now.Add(requestLifetime))
 	if err != nil {
@@ -60,7 +60,7 @@ func exchange(s network.Stream, m *axonv1.Request, onPiece func(piece []byte) er
 	go func() { sent <- writeFrame(s, m) }()
 	receipt, err := hear(s, m, onPiece)
 	if err != nil {
-		s.Reset()
+		_ = s.Reset() // err says more
 		<-sent
 		return receipt, err
 	}
@@ -68,7 +68,7 @@ func exchange(s network.Stream, m *axonv1.Request, onPiece func(piece []byte) er
 	case <-sent:
 		s.Close()
 	default:
-		s.Reset() // answered before it was asked to the end
+		_ = s.Reset() // answered before it was asked to the end
 		<-sent
 	}
 	return receipt, nil

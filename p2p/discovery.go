@@ -218,10 +218,9 @@ func (h *Host) protocols() []string {
 	return ours[:min(len(ours), maxProtocols)]
 }
 
-// Find returns a peer's record: the one at hand while it is fresh, else the
-// newest that the DHT knows, else the one that the peer itself hands out.
-// [ErrNoRecord] means that there is none. The peer can be called at its
-// addresses afterwards.
+// Find returns a peer's record: the one at hand until it expires, else a new
+// one of the peer, if it is connected, or of the DHT. [ErrNoRecord] means that
+// there is none. The peer can be called at its addresses afterwards.
 func (h *Host) Find(ctx context.Context, id peer.ID) (Record, error) {
 	if r, ok := h.book.get(id, h.now()); ok {
 		h.route(r)
@@ -260,11 +259,17 @@ func (h *Host) refind(ctx context.Context, id peer.ID) bool {
 	return err == nil
 }
 
-// fetch gets a peer's record from the DHT or else from the peer; nil if the
-// peer announces nothing.
+// fetch gets a peer's record from the peer if it is connected, or else from the
+// DHT, or else from the peer at the addresses that are known of old; nil if
+// the peer announces nothing.
 func (h *Host) fetch(ctx context.Context, id peer.ID) ([]byte, error) {
 	if id == h.ID() {
 		return h.ownRecord()
+	}
+	if h.connected(id) {
+		if data, err := h.askRecord(ctx, id); err == nil {
+			return data, nil
+		}
 	}
 	var missing error
 	if h.dht != nil {
@@ -287,7 +292,7 @@ func (h *Host) fetch(ctx context.Context, id peer.ID) ([]byte, error) {
 func (h *Host) askRecord(ctx context.Context, id peer.ID) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	s, err := h.net.NewStream(ctx, id, recordProtocol)
+	s, err := h.net.NewStream(network.WithAllowLimitedConn(ctx, "record"), id, recordProtocol)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -21,9 +22,14 @@ const nonceSize = 16
 // A Digest is a SHA-256 hash.
 type Digest [sha256.Size]byte
 
+// String returns the digest in hex.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
 // statement is the exact bytes that a signature covers: a name of what is
-// said, then the fields in order, each unambiguous in where it ends. It does
-// not depend on how protobuf lays out a message.
+// said, then the fields in order. Texts and bytes stand behind their length as
+// a big-endian uint32, numbers are big-endian uint64, lists stand behind their
+// count, so that no two statements share their bytes. How protobuf lays out a
+// message does not matter.
 type statement []byte
 
 func newStatement(name string) statement {

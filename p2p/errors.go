@@ -34,8 +34,8 @@ var (
 // A Code sorts refusals by what the caller should do about them.
 type Code = axonv1.Code
 
-// The codes of a refusal. Handlers and policies use Malformed, Forbidden,
-// Busy, TooLarge and Internal; the rest are the host's own.
+// The codes of a refusal. The host uses all but Forbidden; policies and handlers
+// use what says best what is wrong.
 const (
 	Malformed     Code = axonv1.Code_CODE_MALFORMED
 	Expired       Code = axonv1.Code_CODE_EXPIRED

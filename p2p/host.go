@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -83,6 +84,7 @@ type Host struct {
 	nonces    *nonces
 	gate      *gate
 	book      book
+	started   chan struct{} // closed when New is done
 
 	mu      sync.Mutex
 	methods map[string]method
@@ -102,6 +104,7 @@ func New(opts Options) (_ *Host, err error) {
 		gate:    newGate(),
 		methods: make(map[string]method),
 		news:    make(chan struct{}, 1),
+		started: make(chan struct{}),
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -132,6 +135,7 @@ func New(opts Options) (_ *Host, err error) {
 	}
 	h.net.SetStreamHandler(axonProtocol, h.serveCall)
 	h.net.SetStreamHandler(recordProtocol, h.serveRecord)
+	close(h.started)
 	return h, nil
 }
 
@@ -189,7 +193,7 @@ func (h *Host) libp2pOptions() ([]libp2p.Option, error) {
 			libp2p.EnableAutoNATv2(),
 			libp2p.EnableRelay(),
 			libp2p.EnableRelayService(relay.WithLimit(&relay.RelayLimit{Data: relayData, Duration: relayTime})),
-			libp2p.EnableAutoRelayWithPeerSource(h.relays),
+			libp2p.EnableAutoRelayWithPeerSource(h.relays, autorelay.WithBootDelay(relaySearch)),
 			libp2p.EnableHolePunching(),
 		), nil
 	default:
@@ -202,7 +206,9 @@ func (h *Host) libp2pOptions() ([]libp2p.Option, error) {
 func (h *Host) relays(ctx context.Context, n int) <-chan peer.AddrInfo {
 	out := make(chan peer.AddrInfo, n)
 	defer close(out)
-	if h.dht == nil {
+	select {
+	case <-h.started: // libp2p asks while New is still at work
+	case <-ctx.Done():
 		return out
 	}
 	for _, id := range h.dht.RoutingTable().ListPeers() {

@@ -45,16 +45,23 @@ const (
 )
 
 // What this host passes on between two others that reach each other through
-// it: enough for a few long answers, until they get through directly.
+// it: enough for many answers, until they get through directly.
 const (
 	relayData = 4 << 20 // bytes in each direction
 	relayTime = 10 * time.Minute
+	// relaySearch is how long a hidden host compares relays before it takes
+	// what there is.
+	relaySearch = 30 * time.Second
 )
 
-// Streams that peers may hold open at this host's axon.
+// Streams that peers may hold open at this host's axon. Strangers, of whom no
+// request was ever admitted, share half of them: keys cost nothing, and a crowd
+// of new ones must not keep those out who have business here.
 const (
-	streamsPerPeer = 64
-	streamsInAll   = 1024
+	streamsPerPeer   = 64
+	streamsInAll     = 1024
+	streamsStrangers = streamsInAll / 2
+	maxAcquaintances = 4096
 )
 
 // newResources returns the limits on connections, streams and memory. The

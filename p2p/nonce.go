@@ -31,8 +31,8 @@ const (
 const (
 	nonceHeader     = "plxnonce1\n"
 	nonceRecordSize = 36
-	nonceSlack      = 4096        // dead records that do not trigger a compaction
-	nonceSync       = time.Second // at most this much is lost to a power cut
+	nonceSlack      = 4096 // dead records that do not trigger a compaction
+	nonceSync       = time.Second
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -48,9 +48,9 @@ type spent struct {
 // twice.
 //
 // With a file it also remembers across restarts: a record is written before
-// the request is executed, so that a crash of the process loses nothing. The
-// file is synced at most once per nonceSync and when it is closed; a power cut
-// can lose what came after the last sync.
+// the request is executed, so that a crash of the process loses nothing. No
+// request waits for the disk: the file is synced beside them, at most once per
+// nonceSync, and when it is closed. A power cut can lose what came since.
 type nonces struct {
 	mu      sync.Mutex
 	seen    map[[16]byte]int64 // kept until
@@ -61,6 +61,9 @@ type nonces struct {
 	file    *os.File // nil if nothing is kept on disk
 	records int      // in the file
 	synced  time.Time
+	syncing bool
+	unsound error // of a sync that failed: what the file holds is not known
+	syncs   sync.WaitGroup
 }
 
 // openNonces loads the log at path, or starts one. An empty path keeps the
@@ -132,6 +135,7 @@ func (n *nonces) commit(s spent, now time.Time) error {
 
 // Close syncs the log. The store must not be used afterwards.
 func (n *nonces) Close() error {
+	n.syncs.Wait()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.file == nil {
@@ -166,7 +170,7 @@ func (n *nonces) forget(s spent) {
 
 // append writes one record, and now and then syncs or compacts the file.
 func (n *nonces) append(s spent, now time.Time) error {
-	if n.records >= 2*len(n.queue)+nonceSlack {
+	if n.unsound != nil || n.records >= 2*len(n.queue)+nonceSlack {
 		if err := n.compact(); err != nil {
 			return err
 		}
@@ -176,11 +180,24 @@ func (n *nonces) append(s spent, now time.Time) error {
 		return errors.Join(err, n.file.Truncate(end))
 	}
 	n.records++
-	if now.Sub(n.synced) < nonceSync {
-		return nil
+	if !n.syncing && now.Sub(n.synced) >= nonceSync {
+		n.synced, n.syncing = now, true
+		f := n.file
+		n.syncs.Go(func() { n.sync(f) })
 	}
-	n.synced = now
-	return n.file.Sync()
+	return nil
+}
+
+// sync brings f to the disk. If that fails, the next append writes the log
+// anew; if f has been replaced, its successor is on disk already.
+func (n *nonces) sync(f *os.File) {
+	err := f.Sync()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.syncing = false
+	if f == n.file {
+		n.unsound = err
+	}
 }
 
 func nonceOffset(record int) int64 {
@@ -235,7 +252,7 @@ func (n *nonces) compact() error {
 		return errors.Join(err, next.Close())
 	}
 	old := n.file
-	n.file, n.records = next, len(n.queue)
+	n.file, n.records, n.unsound = next, len(n.queue), nil
 	return old.Close()
 }
 

@@ -64,8 +64,8 @@ func (h *Host) serveCall(s network.Stream) {
 	ctx, visit, err := h.gate.enter(c.from)
 	if err == nil {
 		defer h.gate.leave(visit)
-		c.calm = context.AfterFunc(ctx, func() { s.Reset() })
-		if err = c.serve(ctx, visit.cancel); err != nil && ctx.Err() != nil {
+		c.calm = context.AfterFunc(ctx, func() { _ = s.Reset() })
+		if err = c.serve(ctx, visit); err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 	}
@@ -90,7 +90,7 @@ type call struct {
 
 // serve reads the request, checks it in the order of what the checks cost us,
 // and runs its handler.
-func (c *call) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
+func (c *call) serve(ctx context.Context, v *visit) error {
 	in := bufio.NewReader(c.stream)
 	m, err := c.read(in)
 	if err != nil {
@@ -102,7 +102,7 @@ func (c *call) serve(ctx context.Context, cancel context.CancelCauseFunc) error 
 	if err := checkRequest(m, c.host.ID(), c.from, now); err != nil {
 		return err
 	}
-	c.watch(in, cancel)
+	c.watch(in, v.cancel)
 
 	r := Request{From: c.from, Method: m.Method, Body: m.Body, Hash: hash, Expires: time.UnixMilli(m.ExpiresMs)}
 	nonce, err := c.host.nonces.reserve(c.from, m.Nonce, r.Expires.Add(clockSkew), now)
@@ -116,11 +116,16 @@ func (c *call) serve(ctx context.Context, cancel context.CancelCauseFunc) error 
 		c.host.nonces.release(nonce)
 		return err
 	}
+	c.host.gate.welcome(v)
 	if err := c.host.nonces.commit(nonce, now); err != nil {
 		c.host.alarm.Do(func() { c.host.log.Error("cannot record a request, so it is refused", "err", err) })
 		return &Refused{Code: Busy, Message: "the peer cannot record requests now", RetryAfter: time.Minute}
 	}
-	return handle(ctx, r, func(piece []byte) error { return c.send(ctx, piece) })
+	err = handle(ctx, r, func(piece []byte) error { return c.send(ctx, piece) })
+	if _, told := errors.AsType[*Refused](err); err != nil && !told && ctx.Err() == nil {
+		c.host.alarm.Do(func() { c.host.log.Warn("a handler failed", "method", r.Method, "err", err) })
+	}
+	return err
 }
 
 // read takes the request off the stream within its size, memory and time.
@@ -227,7 +232,7 @@ func (c *call) watch(in *bufio.Reader, cancel context.CancelCauseFunc) {
 	c.watched = make(chan struct{})
 	go func() {
 		defer close(c.watched)
-		in.ReadByte()
+		_, _ = in.ReadByte() // however it ends
 		cancel(errCallerGone)
 	}()
 }

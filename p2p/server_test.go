@@ -6,14 +6,17 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	axonv1 "github.com/plexus-network/plexus/api/plexus/axon/v1"
 )
@@ -190,6 +193,18 @@ func TestServeHidesErrors(t *testing.T) {
 	}
 }
 
+func TestServeClipsRefusals(t *testing.T) {
+	caller, axon := pair(t, Options{Reach: Local})
+	axon.Serve("fail", func(context.Context, Request, func([]byte) error) error {
+		return &Refused{Code: Forbidden, Message: "\xff" + strings.Repeat("é", maxMessage), RetryAfter: -time.Second}
+	})
+	_, err := caller.Call(t.Context(), axon.ID(), "fail", nil, nil)
+	no, ok := errors.AsType[*Refused](err)
+	if !ok || no.Code != Forbidden || len(no.Message) > maxMessage || !utf8.ValidString(no.Message) || no.RetryAfter != 0 {
+		t.Errorf("got %v, want a short, valid text", err)
+	}
+}
+
 func TestServeLargeBodies(t *testing.T) {
 	caller, axon := pair(t, Options{Reach: Local})
 	axon.Serve("tile", func(_ context.Context, r Request, send func([]byte) error) error {
@@ -234,6 +249,33 @@ func TestServeRefusesEarly(t *testing.T) {
 				t.Errorf("got %v, want busy", err)
 			}
 		})
+	}
+}
+
+func TestGateKeepsRoomForTheKnown(t *testing.T) {
+	g := newGate()
+	friend := peer.ID("friend")
+	_, v, err := g.enter(friend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.welcome(v)
+	g.leave(v)
+	for i := range streamsStrangers {
+		if _, _, err := g.enter(peer.ID(fmt.Sprint(i))); err != nil {
+			t.Fatalf("stranger %d: %v", i, err)
+		}
+	}
+	if _, _, err := g.enter("one too many"); err == nil {
+		t.Error("strangers have the whole house")
+	}
+	_, v, err = g.enter(friend)
+	if err != nil {
+		t.Fatalf("the friend was sent away: %v", err)
+	}
+	g.leave(v)
+	if g.strange != streamsStrangers || len(g.inside) != streamsStrangers {
+		t.Errorf("%d strangers of %d inside, want %d", g.strange, len(g.inside), streamsStrangers)
 	}
 }
 
