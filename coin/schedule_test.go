@@ -28,8 +28,8 @@ func TestScheduled(t *testing.T) {
 			t.Errorf("Scheduled(%v) = %d, want %d", c.elapsed, got, c.want)
 		}
 	}
-	if Era != 126_230_400*time.Second {
-		t.Errorf("an era is %v s, want 4 years of 365.25 days", Era.Seconds())
+	if years := 126_230_400 * time.Second; Era != years {
+		t.Errorf("an era is %v ns, want 4 years of 365.25 days, %v", Era, years)
 	}
 }
 
@@ -50,7 +50,7 @@ func TestScheduledNeverFallsNorExceedsTheCap(t *testing.T) {
 // Blocks mint Scheduled(now) − minted, so rounding never adds up.
 func TestScheduledBlockByBlock(t *testing.T) {
 	var minted Amount
-	elapsed := Era - 100*time.Second
+	elapsed := time.Duration(Era) - 100*time.Second
 	minted = Scheduled(elapsed)
 	for range 200 {
 		elapsed += 1013 * time.Millisecond

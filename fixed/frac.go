@@ -59,15 +59,6 @@ func (f Frac) Div(g Frac) Frac { return Ratio(uint64(f), uint64(g)) }
 // Of returns the part f of n, rounded down.
 func (f Frac) Of(n uint64) uint64 { return uint64(f.Mul(Frac(n))) }
 
-// Add returns f+g, at most [One].
-func (f Frac) Add(g Frac) Frac {
-	s, carry := bits.Add64(uint64(f), uint64(g), 0)
-	if carry != 0 {
-		return One
-	}
-	return Frac(s)
-}
-
 // Sub returns f−g, and 0 when g is the greater.
 func (f Frac) Sub(g Frac) Frac {
 	if g >= f {

@@ -64,13 +64,6 @@ func TestArithmeticIsExactlyTheFloor(t *testing.T) {
 		if got := f.Div(g); uint64(got) != want {
 			t.Fatalf("Div = %d, want %d", got, want)
 		}
-		sum := new(big.Int).Add(a, b)
-		if sum.Cmp(one) > 0 {
-			sum = one
-		}
-		if got := f.Add(g); uint64(got) != sum.Uint64() {
-			t.Fatalf("Add = %d, want %v", got, sum)
-		}
 		if got := f.Sub(g); got != max(f, g)-g {
 			t.Fatalf("Sub = %d, want %d", got, max(f, g)-g)
 		}

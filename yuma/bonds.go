@@ -137,7 +137,11 @@ func (e *epoch) stale() []bool {
 // grow computes the new bonds by rule.
 func (e *epoch) grow(rule func(i int, j UID, w, b fixed.Frac) fixed.Frac) {
 	n := len(e.Neurons)
-	e.bonds.matrix = newMatrix(n, len(e.vote.weights.uid)+entries(e.Bonds))
+	size := 0
+	for i := range n {
+		size += min(n, len(e.vote.weights.row(i).uid)+len(e.oldBonds(i)))
+	}
+	e.bonds.matrix = newMatrix(n, size)
 	e.bonds.sums = make([]fixed.Sum, n)
 	e.pairs(func(i int, j UID, w, b fixed.Frac) {
 		v := rule(i, j, w, b)

@@ -139,10 +139,9 @@ func (e *epoch) permit() {
 }
 
 // weights returns the rows of permitted validators without what does not
-// count, each row normalised.
-//
-// A weight does not count on oneself, unless one is the owner; if the miner took its uid
-// since the weights were set, or since they were committed to.
+// count, each row normalised. What does not count is a weight on oneself,
+// except the owner's, and a weight on a miner that took its uid since the
+// weights were set or committed to: they meant another.
 func (e *epoch) weights() matrix {
 	m := newMatrix(len(e.Neurons), entries(e.Weights))
 	registered := make([]Height, len(e.Neurons))

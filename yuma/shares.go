@@ -12,9 +12,10 @@ import (
 // epoch's miners, normalised, without masks, permits or bonds. It is the law
 // by which root weights share out emission among subnets.
 //
-// Voter i has stakes[i] and gives weights[i], whose uids are choices. Shares
-// add up to at most 1; they are all 0 when no stake votes. It returns
-// [ErrInput] if rows do not match stakes or n, or stake exceeds 2⁶⁴−1.
+// Voter i has stakes[i] and gives weights[i], whose uids are choices; one
+// without weights abstains. Shares add up to at most 1; they are all 0 when no
+// stake votes. It returns [ErrInput] if rows do not match stakes or n, or
+// stake exceeds 2⁶⁴−1.
 func Shares(stakes []coin.Amount, weights []Row, n int, kappa uint16) ([]fixed.Frac, error) {
 	if len(stakes) != len(weights) {
 		return nil, fmt.Errorf("%w: %d stakes for %d rows of weights", ErrInput, len(stakes), len(weights))

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/yuma"
@@ -95,7 +96,39 @@ func (o *op) UnmarshalJSON(b []byte) error { type plain op; return strict(b, (*p
 func strict(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	return d.Decode(v)
+	return plainly(d.Decode(v))
+}
+
+// plainly says of a value of the wrong kind what is wanted instead, without
+// Go's names for it.
+func plainly(err error) error {
+	var kind *json.UnmarshalTypeError
+	if !errors.As(err, &kind) {
+		return err
+	}
+	var wanted string
+	switch kind.Type.Kind() {
+	case reflect.Bool:
+		wanted = "true or false"
+	case reflect.Uint16:
+		wanted = "a whole number from 0 to 65535"
+	case reflect.Uint32, reflect.Uint64:
+		wanted = "a whole number of at least 0"
+	case reflect.Int, reflect.Int16:
+		wanted = "a whole number"
+	case reflect.String:
+		wanted = "a string"
+	case reflect.Slice:
+		wanted = "a list"
+	case reflect.Map, reflect.Struct:
+		wanted = "an object"
+	default:
+		wanted = "something else"
+	}
+	if kind.Field == "" {
+		return fmt.Errorf("found a %s where there must be %s", kind.Value, wanted)
+	}
+	return fmt.Errorf("%q is a %s, but must be %s", kind.Field, kind.Value, wanted)
 }
 
 // perUID is a value for every uid, written as a list of all or as an object
@@ -136,13 +169,13 @@ func (p perUID[T]) each(n int, set func(yuma.UID, T)) error {
 func Parse(file []byte) ([]Scenario, error) {
 	raws, err := split(file)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, located(file, err))
+		return nil, fmt.Errorf("%w: %w", ErrFormat, located(file, plainly(err)))
 	}
 	scenarios := make([]Scenario, len(raws))
 	for k, raw := range raws {
 		s := &scenarios[k]
 		if err := json.Unmarshal(raw, s); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, name(raw, k), err)
+			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, name(raw, k), plainly(err))
 		}
 		if err := s.check(); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, name(raw, k), err)
@@ -189,10 +222,10 @@ func name(raw []byte, k int) string {
 	var s struct {
 		ID string `json:"id"`
 	}
-	if json.Unmarshal(raw, &s); s.ID != "" { //nolint:errcheck // without an id its number must do
-		return fmt.Sprintf("scenario %q", s.ID)
+	if err := json.Unmarshal(raw, &s); err != nil || s.ID == "" {
+		return fmt.Sprintf("scenario number %d", k+1)
 	}
-	return fmt.Sprintf("scenario number %d", k+1)
+	return fmt.Sprintf("scenario %q", s.ID)
 }
 
 // check tells what is missing or out of bounds.

@@ -204,7 +204,7 @@ func (st *state) setField(o op) error {
 		return fmt.Errorf("value: %w", err)
 	}
 	var given initial
-	if err := json.Unmarshal(raw, &given); err != nil {
+	if err := strict(raw, &given); err != nil {
 		return err
 	}
 	return st.set(given)
