@@ -17,8 +17,12 @@ type completionRequest struct {
 	LogProbs *int            `json:"logprobs"`
 }
 
-// maxPrompts bounds the prompts of one request.
-const maxPrompts = 8
+// maxPrompts bounds the prompts of one request, and maxAnswers the answers to
+// all of them: each costs what a request with one does.
+const (
+	maxPrompts = 8
+	maxAnswers = 16
+)
 
 // completions serves POST /v1/completions.
 func (g *Gateway) completions(w http.ResponseWriter, r *http.Request, body []byte) *problem {
@@ -57,6 +61,9 @@ func (g *Gateway) readCompletions(body []byte) ([]prompt, *problem) {
 	}
 	if len(prompts) > 1 && base.stream {
 		return nil, unsupported("prompt", "prompt has %d texts; a stream answers one: leave stream out, or send them one by one", len(prompts))
+	}
+	if len(prompts)*base.n > maxAnswers {
+		return nil, invalid("n", "%d prompts with n = %d want %d answers; at most %d are allowed", len(prompts), base.n, len(prompts)*base.n, maxAnswers)
 	}
 	out := make([]prompt, len(prompts))
 	for i, words := range prompts {

@@ -98,6 +98,14 @@ func noAnswer(asked int, last string) *problem {
 	}
 }
 
+// brokenOff says that an answer ended early, and why.
+func brokenOff(last string) *problem {
+	return &problem{
+		status: http.StatusBadGateway, kind: kindServer, code: "answer_broken",
+		message: "the answer broke off and no other miner could go on with it: " + last + "; ask again",
+	}
+}
+
 func timedOut(after time.Duration) *problem {
 	return &problem{
 		status: http.StatusGatewayTimeout, kind: kindServer, code: "timeout",

@@ -72,6 +72,7 @@ type fakeNet struct {
 	askedUID []yuma.UID
 	stopped  int // answers that ended because the asker went away
 	judged   int
+	blamed   int // of them, answers that were none
 	judgeErr error
 }
 
@@ -105,6 +106,7 @@ func (n *fakeNet) Ask(ctx context.Context, uid yuma.UID, body []byte, timeout ti
 		trial.Answer.Body = append(trial.Answer.Body, b...)
 		return onChunk(b)
 	})
+	trial.Answer.Err = err
 	if errors.Is(err, context.Canceled) {
 		n.mu.Lock()
 		n.stopped++
@@ -197,6 +199,9 @@ func (n *fakeNet) Judge(_ context.Context, trials []subnet.Trial) ([]subnet.Scor
 	out := make([]subnet.Score, len(trials))
 	for i, t := range trials {
 		out[i] = n.miners[t.Task.Miner.UID].score
+		if t.Answer.Err != nil {
+			n.blamed++
+		}
 	}
 	return out, n.judgeErr
 }

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/plexus-network/plexus/subnet"
 )
 
 const hello = `{"model":"toy","messages":[{"role":"user","content":"hello"}]`
@@ -37,7 +35,7 @@ func TestBestAnswerWins(t *testing.T) {
 		t.Fatalf("report %+v", p)
 	}
 	for _, m := range p.Miners {
-		want := map[string]string{"plx1a": "verified", "plx1b": "verified", "plx1c": "rejected"}[m.Account]
+		want := map[string]string{"plx1a": "accepted", "plx1b": "accepted", "plx1c": "rejected"}[m.Account]
 		if m.Verdict != want || m.Chosen != (m.UID == 1) || m.Score == nil || m.Total == nil {
 			t.Errorf("miner %d: %+v, want verdict %s", m.UID, m, want)
 		}
@@ -118,7 +116,7 @@ func TestStreamTellsVerdicts(t *testing.T) {
 			t.Fatalf("streamed %q, last chunk %+v", said, last)
 		}
 		for _, m := range last.Plexus.Miners {
-			if m.Verdict != "verified" || m.Content == nil || *m.Content != n.miners[m.UID].says[0] {
+			if m.Verdict != "accepted" || m.Content == nil || *m.Content != n.miners[m.UID].says[0] {
 				t.Errorf("miner %+v, want its verdict and text", m)
 			}
 		}
@@ -164,14 +162,36 @@ func TestPatience(t *testing.T) {
 	})
 }
 
+func TestFastCheatsCostNobodyTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := honest("truth")
+		slow.wait = 20 * time.Second
+		n := fakes(cheat("lie"), cheat("lie"), slow)
+		for _, proven := range []bool{true, false} {
+			if !proven {
+				slow.stand.Score, slow.stand.Incentive = 0, 0
+			}
+			w := post(t.Context(), open(t, n, Limits{}), "/v1/chat/completions", hello+`}`)
+			if a := read(t, w); w.Code != 200 || a.Choices[0].Message.Content != "truth" {
+				t.Errorf("proven %v: got %d %s, want the slow but honest answer", proven, w.Code, w.Body)
+			}
+		}
+	})
+}
+
 func TestFailover(t *testing.T) {
 	dead := func() *fakeMiner { m := honest("x"); m.dieAt = -1; return m }
 	for _, stream := range []string{"false", "true"} {
 		t.Run("refusal, stream "+stream, func(t *testing.T) {
 			n := fakes(dead(), dead(), honest("alive"))
-			w := post(t.Context(), open(t, n, Limits{}), "/v1/chat/completions", hello+`,"stream":`+stream+`,"plexus":{"miners":1}}`)
+			g := open(t, n, Limits{})
+			w := post(t.Context(), g, "/v1/chat/completions", hello+`,"stream":`+stream+`,"plexus":{"miners":1}}`)
 			if !strings.Contains(w.Body.String(), "alive") {
 				t.Errorf("got %s, want the living miner's answer", w.Body)
+			}
+			g.late.Wait()
+			if n.blamed != 0 {
+				t.Errorf("%d refusals were judged", n.blamed)
 			}
 		})
 		t.Run("all dead, stream "+stream, func(t *testing.T) {
@@ -245,6 +265,19 @@ func TestTakesOverMidStream(t *testing.T) {
 			time.Sleep(time.Minute)
 		})
 	})
+	t.Run("the heir dies too", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			dying, late, mute := honest(story...), honest(story...), honest(story...)
+			dying.dieAt, dying.step, late.wait = 3, time.Millisecond, time.Second
+			mute.wait, mute.dieAt = time.Second, -1
+			n := fakes(dying, mute, late)
+			w := post(t.Context(), open(t, n, Limits{}), "/v1/chat/completions", hello+`,"stream":true}`)
+			if _, said := readStream(t, w.Body); said != strings.Join(story, "") {
+				t.Errorf("streamed %q", said)
+			}
+			time.Sleep(time.Minute)
+		})
+	})
 	t.Run("stalled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			dying, other := honest(story...), honest(story...)
@@ -265,7 +298,7 @@ func TestTakesOverMidStream(t *testing.T) {
 		if len(chunks) == 0 {
 			t.Fatal("no chunks")
 		}
-		if e := chunks[len(chunks)-1].Error; said != "Once upon a " || e == nil || *e.Code != "no_answer" {
+		if e := chunks[len(chunks)-1].Error; said != "Once upon a " || e == nil || *e.Code != "answer_broken" {
 			t.Errorf("streamed %q and ended with %+v, want an error event", said, e)
 		}
 	})
@@ -408,7 +441,7 @@ func TestModelsAndNetwork(t *testing.T) {
 	metrics := get(g, "/metrics").Body.String()
 	for _, want := range []string{
 		`plexus_gateway_requests_total{code="200",route="chat"} 1`, "plexus_gateway_time_to_first_token_seconds",
-		"plexus_gateway_generation_tokens_total 1", `plexus_gateway_verdicts_total{verdict="verified"} 1`, "plexus_gateway_requests_running 0",
+		"plexus_gateway_generation_tokens_total 1", `plexus_gateway_verdicts_total{verdict="accepted"} 1`, "plexus_gateway_requests_running 0",
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %q", want)
@@ -548,4 +581,3 @@ func TestNewRefuses(t *testing.T) {
 }
 
 var _ Backend = (*fakeNet)(nil)
-var _ = subnet.Peer{}

@@ -65,10 +65,10 @@ type streamOptions struct {
 
 // plexusOptions are what a user may ask for beyond the OpenAI API.
 type plexusOptions struct {
-	Miners   *int     `json:"miners"`
-	Strategy Strategy `json:"strategy"`
-	Verdict  bool     `json:"verdict"`
-	Answers  bool     `json:"answers"`
+	Miners   *int     `json:"miners"`   // how many to ask
+	Strategy Strategy `json:"strategy"` // whose answer to give
+	Verdict  bool     `json:"verdict"`  // a stream goes on after its text until the scores are known
+	Answers  bool     `json:"answers"`  // the report holds every miner's text
 }
 
 // refused are the fields that would change the answer and cannot be honoured,

@@ -52,6 +52,7 @@ func TestRefusals(t *testing.T) {
 		{"chat/completions", `{"model":"toy","messages":[{"role":"user","content":"` + strings.Repeat("x", 2<<20) + `"}]}`, "messages", "context_length_exceeded", 400},
 		{"completions", `{"model":"toy"}`, "prompt", "", 400},
 		{"completions", `{"model":"toy","prompt":""}`, "prompt[0]", "", 400},
+		{"completions", `{"model":"toy","prompt":["a","b","c"],"n":8}`, "n", "", 400},
 		{"completions", `{"model":"toy","prompt":[-1]}`, "prompt[0]", "", 400},
 		{"completions", `{"model":"toy","prompt":[1.5]}`, "prompt[0]", "", 400},
 		{"completions", `{"model":"toy","prompt":"a","suffix":"b"}`, "suffix", "unsupported_parameter", 400},

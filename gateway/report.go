@@ -32,7 +32,7 @@ type minerReport struct {
 	Latency  *float64 `json:"latency_ms"` // to the first text; null when none came
 	Total    *float64 `json:"total_ms"`   // to the end; null while it runs
 	Tokens   int      `json:"tokens"`
-	Verdict  string   `json:"verdict"` // verified, rejected, worthless, unchecked, pending, failed or cancelled
+	Verdict  string   `json:"verdict"` // accepted, rejected, worthless, unchecked, pending, failed or cancelled
 	Reason   string   `json:"reason"`  // for people; empty when all is well
 	Chosen   bool     `json:"chosen"`
 	Content  *string  `json:"content,omitempty"` // its text, when the request asked for all answers
@@ -57,7 +57,7 @@ func (l *leg) verdict() string {
 	case l.score.Reject:
 		return "rejected"
 	case l.score.Value > 0:
-		return "verified"
+		return "accepted"
 	}
 	return "worthless"
 }
@@ -97,10 +97,10 @@ func (r *round) whyChosen(chosen []*leg) string {
 	if len(chosen) == 0 {
 		return ""
 	}
-	l, verified := chosen[0], len(r.ranked())
+	l, accepted := chosen[0], len(r.ranked())
 	switch {
 	case len(chosen) > 1 && r.prompt.n > 1:
-		return fmt.Sprintf("the %d best of %d answers", len(chosen), verified)
+		return fmt.Sprintf("the %d best of %d answers", len(chosen), accepted)
 	case len(chosen) > 1:
 		return fmt.Sprintf("miner %d took over when miner %d failed", chosen[len(chosen)-1].Peer.UID, l.Peer.UID)
 	case l.state == judged && l.score.Reject:
@@ -111,10 +111,10 @@ func (r *round) whyChosen(chosen []*leg) string {
 		return fmt.Sprintf("first answer of %d miners that passed the check", len(r.legs))
 	case l.state != judged:
 		return "no answer was checked in time; this miner has the best name"
-	case verified == 1:
-		return fmt.Sprintf("the only one of %d miners whose answer holds", len(r.legs))
+	case accepted == 1:
+		return fmt.Sprintf("the only accepted answer of %d miners", len(r.legs))
 	}
-	return fmt.Sprintf("highest score, %.2f, of %d answers that hold", l.score.Value, verified)
+	return fmt.Sprintf("highest score, %.2f, of %d accepted answers", l.score.Value, accepted)
 }
 
 // millis turns seconds into milliseconds with a tenth, and 0 into nil.

@@ -272,8 +272,22 @@ func (r *round) count(s legState) (n int) {
 	return n
 }
 
+// content tells whether an answer is there that is worth its while: of a proven
+// miner, or of anybody when no proven one is still at work.
+func (r *round) content() bool {
+	hope := false
+	for _, l := range r.legs {
+		if l.state == complete && l.proven {
+			return true
+		}
+		hope = hope || l.state == running && l.proven
+	}
+	return !hope && r.count(complete) > 0
+}
+
 // collect listens until want legs are complete, or the patience after the first
-// is over, or nobody is left, or ctx ends. It replaces miners that fail.
+// that counts is over, or nobody is left, or ctx ends. It replaces miners that
+// fail.
 func (r *round) collect(ctx context.Context, want int) error {
 	var patience <-chan time.Time
 	ping, hedge := time.NewTicker(r.g.limits.Ping), time.NewTicker(r.g.limits.Hedge)
@@ -298,7 +312,7 @@ func (r *round) collect(ctx context.Context, want int) error {
 				}
 			}
 		}
-		if patience == nil && r.count(complete) > 0 {
+		if patience == nil && r.content() {
 			timer := time.NewTimer(max(r.g.limits.Patience, time.Since(r.began)/2))
 			defer timer.Stop()
 			patience = timer.C
@@ -308,7 +322,9 @@ func (r *round) collect(ctx context.Context, want int) error {
 }
 
 // judge has the complete legs checked. Without a verdict in time they stay
-// complete, which ranks below any that passed.
+// complete, which ranks below any that passed. A failed leg is not held against
+// its miner: it may have been us who asked too much of it, and a miner that
+// only fails users cannot tell them from challenges.
 func (r *round) judge(ctx context.Context) {
 	var legs []*leg
 	var trials []subnet.Trial
@@ -371,12 +387,12 @@ func (r *round) best(ctx context.Context) ([]*leg, error) {
 		if err := r.collect(ctx, want); err != nil {
 			return nil, err
 		}
-		if r.prompt.strategy == Best {
-			r.drop()
-		}
 		r.judge(ctx)
 		good := r.ranked()
 		if len(good) >= r.prompt.n || len(good) > 0 && !r.more() {
+			if r.prompt.strategy == Best {
+				r.drop()
+			}
 			return good[:min(r.prompt.n, len(good))], nil
 		}
 		if !r.more() {

@@ -21,12 +21,13 @@ type relay struct {
 	began time.Time
 	id    string // of the request
 
-	head   envelope // what every chunk shares
-	legs   []*leg   // whose text went out, in order; the last one speaks
-	spoken bool     // the opening chunk is out
-	text   int      // bytes of the last leg that went out
-	tokens int      // tokens of the last leg that went out
-	offset int      // characters of all legs that went out
+	stall  *time.Timer // runs while the speaker is silent
+	head   envelope    // what every chunk shares
+	legs   []*leg      // whose text went out, in order; the last one speaks
+	spoken bool        // the opening chunk is out
+	text   int         // bytes of the last leg that went out
+	tokens int         // tokens of the last leg that went out
+	offset int         // characters of all legs that went out
 }
 
 // stream answers p by server-sent events. It returns a problem only while no
@@ -73,25 +74,17 @@ func (s *relay) run(ctx context.Context) error {
 		return s.checked(ctx)
 	}
 	l := s.g.limits
-	ping, hedge, stall := time.NewTicker(l.Ping), time.NewTicker(l.Hedge), time.NewTimer(l.Stall)
+	ping, hedge := time.NewTicker(l.Ping), time.NewTicker(l.Hedge)
+	s.stall = time.NewTimer(l.Stall)
 	defer ping.Stop()
 	defer hedge.Stop()
-	defer stall.Stop()
+	defer s.stall.Stop()
 	for {
 		if s.speaker() == nil && !s.pick() && !s.hope() {
 			return s.checked(ctx)
 		}
-		if l := s.speaker(); l != nil {
-			if err := s.pass(l); err != nil || l.state == complete {
-				return err
-			}
-			if l.state == failed {
-				if !s.takeOver(l) {
-					return noAnswer(len(s.round.legs), s.round.lastWord())
-				}
-				stall.Reset(s.g.limits.Stall)
-				continue
-			}
+		if done, err := s.speak(); done || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -102,22 +95,53 @@ func (s *relay) run(ctx context.Context) error {
 			}
 		case <-hedge.C:
 			s.round.hedge()
-		case <-stall.C:
-			if l := s.speaker(); l != nil && l.state == running {
-				l.state, l.why = failed, "it stopped in the middle"
-				l.cancel()
-			}
+		case <-s.stall.C:
+			s.giveUp()
 		case <-s.round.box.ready:
-			for _, e := range s.round.box.take() {
-				if e.leg == s.speaker() {
-					stall.Reset(s.g.limits.Stall)
-				}
-				if s.round.apply(e) && s.speaker() == nil {
-					s.round.replace()
-				}
-			}
+			s.hear()
 		}
 	}
+}
+
+// speak sends what the speaker has said, and tells whether that was all. It
+// finds another speaker when the one there is has died.
+func (s *relay) speak() (done bool, err error) {
+	for l := s.speaker(); l != nil; l = s.speaker() {
+		if err := s.pass(l); err != nil || l.state != failed {
+			return l.state == complete, err
+		}
+		if !s.takeOver(l) {
+			return false, brokenOff(s.round.lastWord())
+		}
+	}
+	return false, nil
+}
+
+// hear takes in what the miners did.
+func (s *relay) hear() {
+	for _, e := range s.round.box.take() {
+		if e.leg == s.speaker() {
+			s.stall.Reset(s.g.limits.Stall)
+		}
+		if s.round.apply(e) && s.speaker() == nil {
+			s.round.replace()
+		}
+	}
+}
+
+// giveUp ends a speaker that has been silent for too long.
+func (s *relay) giveUp() {
+	if l := s.speaker(); l != nil && l.state == running {
+		l.state, l.why = failed, "it stopped in the middle"
+		l.cancel()
+	}
+}
+
+// give makes l the speaker.
+func (s *relay) give(l *leg) {
+	s.legs = append(s.legs, l)
+	s.text, s.tokens = 0, 0
+	s.stall.Reset(s.g.limits.Stall)
 }
 
 // speaker is the leg whose text goes out, nil before there is one.
@@ -141,7 +165,7 @@ func (s *relay) pick() bool {
 	if first == nil {
 		return false
 	}
-	s.legs = append(s.legs, first)
+	s.give(first)
 	return true
 }
 
@@ -187,32 +211,37 @@ func (s *relay) pass(l *leg) error {
 	return nil
 }
 
-// takeOver goes on after the speaker died. Before any text another leg simply
-// speaks; after some, a proven miner is asked to go on from the very tokens
-// that are out. It tells whether someone does.
+// takeOver asks a proven miner to go on from the very tokens that are out when
+// the speaker died, and tells whether one does.
 func (s *relay) takeOver(dead *leg) bool {
-	if s.text == 0 && len(s.legs) == 1 {
-		s.legs = nil
-		s.round.replace()
-		return true
+	if s.text == 0 && len(s.legs) > 1 { // it died before it added anything
+		s.legs = s.legs[:len(s.legs)-1]
+		dead = s.speaker()
 	}
-	i := slices.IndexFunc(s.round.spare, func(c candidate) bool { return c.proven })
-	var next candidate
-	if i >= 0 {
-		next = s.round.spare[i]
-		s.round.spare = slices.Delete(s.round.spare, i, i+1)
-	} else if i = slices.IndexFunc(s.round.legs, func(l *leg) bool { return l.proven && l.state != failed }); i >= 0 {
-		next = s.round.legs[i].candidate
-	} else {
+	next, ok := s.heir()
+	if !ok || len(s.round.legs) >= 2*s.g.limits.MaxMiners {
 		return false
 	}
 	body, ok := s.rest(dead)
-	if !ok || len(s.legs) >= s.g.limits.MaxMiners {
-		return false
+	if ok {
+		s.give(s.round.start(next, body))
 	}
-	s.legs = append(s.legs, s.round.start(next, body))
-	s.text, s.tokens = 0, 0
-	return true
+	return ok
+}
+
+// heir finds a proven miner that can go on: one that was not asked yet, or else
+// one that did not fail.
+func (s *relay) heir() (candidate, bool) {
+	r := s.round
+	if i := slices.IndexFunc(r.spare, func(c candidate) bool { return c.proven }); i >= 0 {
+		next := r.spare[i]
+		r.spare = slices.Delete(r.spare, i, i+1)
+		return next, true
+	}
+	if i := slices.IndexFunc(r.legs, func(l *leg) bool { return l.proven && l.state != failed }); i >= 0 {
+		return r.legs[i].candidate, true
+	}
+	return candidate{}, false
 }
 
 // rest encodes a request for what is missing of the answer, or returns false

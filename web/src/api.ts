@@ -7,7 +7,7 @@ export interface Peer {
   peer: string
 }
 
-export type Verdict = 'verified' | 'rejected' | 'worthless' | 'unchecked' | 'pending' | 'failed' | 'cancelled'
+export type Verdict = 'accepted' | 'rejected' | 'worthless' | 'unchecked' | 'pending' | 'failed' | 'cancelled'
 
 /** One miner's part in an answer. */
 export interface MinerReport extends Peer {

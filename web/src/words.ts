@@ -27,7 +27,7 @@ export function short(address: string): string {
 }
 
 const verdicts: Record<Verdict, string> = {
-  verified: 'verified',
+  accepted: 'accepted',
   rejected: 'rejected',
   worthless: 'no use',
   unchecked: 'not checked',
@@ -43,7 +43,7 @@ export function verdict(m: MinerReport): string {
 export type Tone = 'good' | 'bad' | 'dull'
 
 export function tone(v: Verdict): Tone {
-  if (v === 'verified') return 'good'
+  if (v === 'accepted') return 'good'
   if (v === 'rejected' || v === 'worthless' || v === 'failed') return 'bad'
   return 'dull'
 }

@@ -18,8 +18,9 @@ const miners = [
   [3, 0, 0.001, 61, 77, 'the margins are those of another model: log-likelihood ratio 9.4 over 61 tokens'],
   [4, 0, 0, 12, 310, 'the text does not follow from the seed'],
 ].map(([uid, score, incentive, latency_ms, rate, reason]) => ({
-  uid, account: `plx1${'q8zw5m2nk7x4t9c0'.slice(uid)}${'h3jv'}${uid}`, peer: `12D3KooW${uid}`, score, incentive, latency_ms, rate, alive: uid !== 9, in_flight: 0, reason,
+  uid, account: `plx1${'q8zw5m2nk7x4t9c0'.slice(uid)}${'h3jv'}${uid}`, peer: `12D3KooW${uid}`, score, incentive, latency_ms, rate, alive: true, in_flight: 0, reason,
 }))
+const absent = { ...miners[0], uid: 6, account: 'plx1nobodyathome0000', score: 0, incentive: 0, latency_ms: null, rate: 0, alive: false, reason: 'no answer within 10s' }
 
 const answers = {
   code: 'Here is a loop in **Go**:\n\n```go\nfor i := range 3 {\n\tfmt.Println("miner", i, "of a rather long line that must scroll inside its own box and never widen the page")\n}\n```\n\n| uid | score |\n| --- | --- |\n| 0 | 0.97 |\n| 1 | 0.95 |\n\nThat is all.',
@@ -36,7 +37,7 @@ function report(asked, strategy, judged) {
     subnet: 1, height: height(), validator,
     miners: asked.map((m) => ({
       uid: m.uid, account: m.account, peer: m.peer, standing: m.score, latency_ms: m.latency_ms, total_ms: m.latency_ms + 64_000 / m.rate, tokens: 64,
-      score: judged ? m.score : null, verdict: judged ? (m.score ? 'verified' : 'rejected') : 'pending', reason: judged ? m.reason : '', chosen: m === chosen,
+      score: judged ? m.score : null, verdict: judged ? (m.score ? 'accepted' : 'rejected') : 'pending', reason: judged ? m.reason : '', chosen: m === chosen,
       content: m.score ? answers.story : 'The quick brown fox jumps over the lazy dog.',
     })),
   }
@@ -67,7 +68,7 @@ async function chat(req, res) {
     send([{ index: 0, delta: { content: word }, finish_reason: null }])
     await wait(slow)
     if (words.includes('break') && word.startsWith('island')) {
-      res.write(`data: ${JSON.stringify({ error: { message: 'none of the 3 miners asked gave an answer that holds: miner 0: it stopped in the middle', type: 'server_error', param: null, code: 'no_answer' } })}\n\n`)
+      res.write(`data: ${JSON.stringify({ error: { message: 'the answer broke off and no other miner could go on with it: miner 0: it stopped in the middle; ask again', type: 'server_error', param: null, code: 'answer_broken' } })}\n\n`)
       return res.end()
     }
   }
@@ -94,7 +95,7 @@ export async function start(port = 0) {
   const server = createServer((req, res) => {
     if (req.url === '/api/network') {
       res.writeHead(200, { 'content-type': 'application/json' })
-      res.end(JSON.stringify({ height: height(), running: 1, subnets: [{ netuid: 1, model: 'plexus-4m', context: 1024, max_tokens: 512, validator, miners }] }))
+      res.end(JSON.stringify({ height: height(), running: 1, subnets: [{ netuid: 1, model: 'plexus-4m', context: 1024, max_tokens: 512, validator, miners: [...miners, absent] }] }))
     } else if (req.url === '/v1/chat/completions') void chat(req, res)
     else void file(req, res)
   })
