@@ -9,7 +9,7 @@ TOOL := go tool -modfile=tools/go.mod
 .PHONY: up build test race lint fmt gen gen-check web web-check model bench e2e
 
 up: build ; bin/plexus up $(ARGS)
-build: ; go build -o bin/plexus ./cmd/plexus
+build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
 test: ; go test ./...
 race: ; go test -race $(RACE)
 lint: ; $(TOOL) buf lint && $(TOOL) golangci-lint run ./...

@@ -30,6 +30,7 @@ import (
 // A person is a test account with its keys.
 type person struct {
 	key      cryptotypes.PrivKey
+	account  sdk.AccAddress
 	consKey  ed25519.PublicKey
 	sequence uint64
 }
@@ -38,11 +39,12 @@ type person struct {
 func newPerson(name string) *person {
 	seed := sha256.Sum256([]byte(name))
 	cons := ed25519.NewKeyFromSeed(seed[:])
-	return &person{key: secp256k1.GenPrivKeyFromSecret(seed[:]), consKey: cons.Public().(ed25519.PublicKey)}
+	key := secp256k1.GenPrivKeyFromSecret(seed[:])
+	return &person{key: key, account: sdk.AccAddress(key.PubKey().Address()), consKey: cons.Public().(ed25519.PublicKey)}
 }
 
-func (p *person) address() sdk.AccAddress { return sdk.AccAddress(p.key.PubKey().Address()) }
-func (p *person) val() sdk.ValAddress     { return sdk.ValAddress(p.address()) }
+func (p *person) address() sdk.AccAddress { return p.account }
+func (p *person) val() sdk.ValAddress     { return sdk.ValAddress(p.account) }
 func (p *person) cons() []byte            { return cmttypes.Address(cmtAddress(p.consKey)) }
 func (p *person) String() string          { return p.address().String() }
 
@@ -65,7 +67,8 @@ type bench struct {
 	validators []*person
 	absent     map[int]bool // validators that do not sign
 	people     map[string]*person
-	unchecked  bool // skip the invariants
+	unchecked  bool  // skip the invariants
+	initial    int64 // height of the first block
 }
 
 // tempo is that of the test subnets.
@@ -85,7 +88,7 @@ func quickHyperparameters() subnetv1.Hyperparameters {
 func newBench(t testing.TB, n int, miners, rich []string, change func(*GenesisOptions)) *bench {
 	t.Helper()
 	Configure()
-	b := &bench{t: t, db: dbm.NewMemDB(), step: time.Second, people: map[string]*person{}, absent: map[int]bool{}}
+	b := &bench{t: t, db: dbm.NewMemDB(), step: time.Second, people: map[string]*person{}, absent: map[int]bool{}, initial: 1}
 	h := quickHyperparameters()
 	s := GenesisSubnet{Kind: "text", Owner: b.person("owner").String(), Hyperparameters: &h}
 	o := GenesisOptions{ChainID: "plexus-test", Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
@@ -147,10 +150,7 @@ func (b *bench) person(name string) *person {
 // ctx returns the committed state.
 func (b *bench) ctx() sdk.Context {
 	b.t.Helper()
-	if b.app.LastBlockHeight() == 0 {
-		return b.app.NewContext(false)
-	}
-	ctx, err := b.app.CreateQueryContext(0, false)
+	ctx, err := b.app.CreateQueryContext(b.app.LastBlockHeight(), false)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func (b *bench) block(txs ...[]byte) *abci.ResponseFinalizeBlock {
 	b.t.Helper()
 	b.time = b.time.Add(b.step)
 	r, err := b.app.FinalizeBlock(&abci.RequestFinalizeBlock{
-		Txs: txs, Height: b.app.LastBlockHeight() + 1, Time: b.time,
+		Txs: txs, Height: max(b.app.LastBlockHeight()+1, b.initial), Time: b.time,
 		ProposerAddress: b.validators[0].cons(), DecidedLastCommit: b.votes(),
 	})
 	if err != nil {
@@ -287,11 +287,14 @@ func (b *bench) uid(netuid uint32, name string) uint32 {
 	return 0
 }
 
-// query asks the state machine as a client would.
-func (b *bench) query(path string, request, response interface {
+// wire is a message that can be sent.
+type wire interface {
 	Marshal() ([]byte, error)
 	Unmarshal([]byte) error
-}) {
+}
+
+// query asks the state machine as a client would.
+func (b *bench) query(path string, request, response wire) {
 	b.t.Helper()
 	data, err := request.Marshal()
 	if err != nil {

@@ -97,7 +97,7 @@ func (f fees) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.Ant
 	if err := f.free(inner, t, simulate); err != nil {
 		newCtx, payErr := f.pay.AnteHandle(ctx, tx, simulate, next)
 		if payErr != nil && sdkerrors.ErrInsufficientFee.Is(payErr) {
-			return newCtx, sdkerrors.ErrInsufficientFee.Wrapf("%v; not free: %v", payErr, err)
+			return newCtx, sdkerrors.ErrInsufficientFee.Wrapf("%s; not free: %s", payErr, err)
 		}
 		return newCtx, payErr
 	}

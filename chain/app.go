@@ -18,7 +18,6 @@ import (
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 	nodeservice "github.com/cosmos/cosmos-sdk/client/grpc/node"
-	"github.com/cosmos/cosmos-sdk/codec/address"
 	"github.com/cosmos/cosmos-sdk/runtime"
 	runtimeservices "github.com/cosmos/cosmos-sdk/runtime/services"
 	"github.com/cosmos/cosmos-sdk/server"
@@ -184,13 +183,13 @@ func (a *App) makeKeepers(home string, log cosmoslog.Logger) {
 	a.consensus = consensuskeeper.NewKeeper(cdc, store(consensustypes.StoreKey), authority, runtime.EventService{})
 	a.SetParamStore(a.consensus.ParamsStore)
 	a.Accounts = authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey), authtypes.ProtoBaseAccount,
-		moduleAccounts(), address.NewBech32Codec(Prefix), Prefix, authority)
+		moduleAccounts(), accountAddresses, Prefix, authority)
 	a.Bank = meteredBank{
 		BaseKeeper: bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), a.Accounts, blockedAccounts(), authority, log),
 		note:       func(ctx context.Context, burned sdk.Coins) error { return a.Emission.NoteBurn(ctx, burned) },
 	}
 	a.Staking = stakingkeeper.NewKeeper(cdc, store(stakingtypes.StoreKey), a.Accounts, a.Bank, authority,
-		address.NewBech32Codec(Prefix+"valoper"), address.NewBech32Codec(Prefix+"valcons"))
+		validatorAddresses, consensusAddresses)
 	a.Distribution = distrkeeper.NewKeeper(cdc, store(distrtypes.StoreKey), a.Accounts, a.Bank, a.Staking,
 		authtypes.FeeCollectorName, authority)
 	a.slashing = slashingkeeper.NewKeeper(cdc, a.Encoding.Amino, store(slashingtypes.StoreKey), a.Staking, authority)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/codec"
-	"github.com/cosmos/cosmos-sdk/codec/address"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/std"
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
@@ -29,8 +28,8 @@ func newEncoding() (Encoding, error) {
 	registry, err := codectypes.NewInterfaceRegistryWithOptions(codectypes.InterfaceRegistryOptions{
 		ProtoFiles: proto.HybridResolver,
 		SigningOptions: txsigning.Options{
-			AddressCodec:          address.NewBech32Codec(Prefix),
-			ValidatorAddressCodec: address.NewBech32Codec(Prefix + "valoper"),
+			AddressCodec:          accountAddresses,
+			ValidatorAddressCodec: validatorAddresses,
 		},
 	})
 	if err != nil {

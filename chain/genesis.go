@@ -92,7 +92,7 @@ func Genesis(o GenesisOptions) (*genutiltypes.AppGenesis, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer app.Close()
+	defer func() { _ = app.Close() }() // it is in memory
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
@@ -127,7 +127,7 @@ func (o *GenesisOptions) complete() error {
 		return errors.New("a chain needs at least one validator")
 	}
 	if o.Time.IsZero() {
-		o.Time = time.Now() //nolint:forbidigo // the first block's time is a choice, not a result
+		o.Time = time.Now()
 	}
 	o.Time = o.Time.UTC().Truncate(time.Millisecond)
 	if o.Unbonding == 0 {

@@ -92,61 +92,84 @@ func commitment(p *person, netuid uint32, uid, weight uint16, salt []byte) []byt
 	return sum[:]
 }
 
-func TestCommitReveal(t *testing.T) {
-	b := newBench(t, 4, []string{"m"}, []string{"late"}, func(o *GenesisOptions) {
-		o.Subnets[0].Hyperparameters.CommitReveal = true
-		o.Subnets[0].Hyperparameters.MaxUids = 5 // full
-		o.Subnets[0].Hyperparameters.ImmunityPeriod = 0
+// commitMsg returns the message by which p commits to a single weight.
+func commitMsg(p *person, uid uint32) *subnetv1.MsgCommitWeights {
+	return &subnetv1.MsgCommitWeights{Account: p.String(), Netuid: 1, Hash: commitment(p, 1, uint16(uid), 65535, []byte("salt"))}
+}
+
+// revealMsg returns the message that reveals what commitMsg committed to.
+func revealMsg(p *person, uid uint32) *subnetv1.MsgRevealWeights {
+	return &subnetv1.MsgRevealWeights{Account: p.String(), Netuid: 1, Uids: []uint32{uid}, Weights: []uint32{7}, Salt: []byte("salt")}
+}
+
+// hiddenWeights is a bench whose subnet is full and hides weights, after its
+// first epoch. That paid validators only, so the miner is the next to go.
+func hiddenWeights(t *testing.T) *bench {
+	b := newBench(t, 3, []string{"m"}, []string{"late"}, func(o *GenesisOptions) {
+		h := o.Subnets[0].Hyperparameters
+		h.CommitReveal, h.MaxUids, h.ImmunityPeriod = true, 4, 0
 	})
-	v, salt := b.validators[0], []byte("salt")
-	m := uint16(b.uid(1, "m"))
+	b.until(b.metagraph(1).Subnet.NextEpoch)
+	return b
+}
+
+func TestCommitReveal(t *testing.T) {
+	b := hiddenWeights(t)
+	v, m := b.validators[0], b.uid(1, "m")
 	if log := b.do(v, b.weigh(1, v, "m", 1)); !strings.Contains(log, "commit them") {
 		t.Errorf("open weights: %q; want to be told to commit", log)
 	}
-	commit := &subnetv1.MsgCommitWeights{Account: v.String(), Netuid: 1, Hash: commitment(v, 1, m, 65535, salt)}
-	reveal := &subnetv1.MsgRevealWeights{Account: v.String(), Netuid: 1, Uids: []uint32{uint32(m)}, Weights: []uint32{7}, Salt: salt}
-	b.must(v, commit)
-	if log := b.do(v, reveal); !strings.Contains(log, "no commit is due") {
+	b.must(v, commitMsg(v, m))
+	if log := b.do(v, revealMsg(v, m)); !strings.Contains(log, "no commit is due") {
 		t.Errorf("early reveal: %q", log)
 	}
-	if log := b.do(v, commit); !strings.Contains(log, "committed in this epoch already: wait") {
+	if log := b.do(v, commitMsg(v, m)); !strings.Contains(log, "committed in this epoch already: wait") {
 		t.Errorf("second commit: %q", log)
 	}
-
-	// Somebody takes the miner's slot between commit and reveal.
-	late := b.person("late")
-	b.must(late, &subnetv1.MsgRegisterNeuron{Account: late.String(), Netuid: 1, MaxPrice: nplx(coin.PLX)})
-	if got := b.uid(1, "late"); got != uint32(m) {
-		t.Fatalf("late got uid %d, want the miner's, %d", got, m)
-	}
 	b.until(b.metagraph(1).Subnet.NextEpoch)
-	wrong := *reveal
+	wrong := revealMsg(v, m)
 	wrong.Salt = []byte("other")
-	if log := b.do(v, &wrong); !strings.Contains(log, "not what was committed") {
+	if log := b.do(v, wrong); !strings.Contains(log, "not what was committed") {
 		t.Errorf("wrong salt: %q", log)
 	}
-	b.must(v, reveal)
-	b.until(b.metagraph(1).Subnet.NextEpoch)
-	b.until(b.metagraph(1).Subnet.NextEpoch)
-	if got := b.neuron("late"); got.Incentive != 0 {
-		t.Errorf("the newcomer inherited incentive %d of weights that were committed before it came", got.Incentive)
-	}
-
-	// Weights committed now do count for it.
-	b.must(v, &subnetv1.MsgCommitWeights{Account: v.String(), Netuid: 1, Hash: commitment(v, 1, m, 65535, salt)})
-	b.until(b.metagraph(1).Subnet.NextEpoch)
-	b.must(v, reveal)
-	b.until(b.metagraph(1).Subnet.NextEpoch)
-	if got := b.neuron("late"); got.Incentive != 65535 {
-		t.Errorf("incentive %d after weights of its own, want 65535", got.Incentive)
+	b.must(v, revealMsg(v, m))
+	if log := b.do(v, revealMsg(v, m)); !strings.Contains(log, "no commit is due") {
+		t.Errorf("second reveal: %q", log)
 	}
 
 	// A commit that nobody reveals expires.
-	b.must(v, &subnetv1.MsgCommitWeights{Account: v.String(), Netuid: 1, Hash: commitment(v, 1, m, 65535, salt)})
+	b.must(v, commitMsg(v, m))
 	b.until(b.metagraph(1).Subnet.NextEpoch)
 	b.until(b.metagraph(1).Subnet.NextEpoch)
-	if log := b.do(v, reveal); !strings.Contains(log, "no commit is due") {
+	if log := b.do(v, revealMsg(v, m)); !strings.Contains(log, "no commit is due") {
 		t.Errorf("late reveal: %q", log)
+	}
+}
+
+func TestRevealedWeightsDoNotReachASuccessor(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		b := hiddenWeights(t)
+		m := b.uid(1, "m")
+		for _, v := range b.validators {
+			b.must(v, commitMsg(v, m))
+		}
+		name, want := "m", uint32(65535)
+		if taken { // between commit and reveal, somebody takes the slot
+			late := b.person("late")
+			b.must(late, &subnetv1.MsgRegisterNeuron{Account: late.String(), Netuid: 1, MaxPrice: nplx(coin.PLX)})
+			if name, want = "late", 0; b.uid(1, name) != m {
+				t.Fatalf("late got uid %d, want the miner's, %d", b.uid(1, name), m)
+			}
+		}
+		b.until(b.metagraph(1).Subnet.NextEpoch)
+		for _, v := range b.validators {
+			b.must(v, revealMsg(v, m))
+			b.must(v, commitMsg(v, m)) // speaking again does not make old weights new
+		}
+		b.until(b.metagraph(1).Subnet.NextEpoch)
+		if got := b.neuron(name).Incentive; got != want {
+			t.Errorf("slot taken %v: incentive %d, want %d", taken, got, want)
+		}
 	}
 }
 
@@ -317,9 +340,7 @@ func TestHyperparameters(t *testing.T) {
 }
 
 func TestFailedEpochSkipsOneSubnet(t *testing.T) {
-	b := newBench(t, 2, []string{"m"}, []string{"builder"}, nil)
-	builder := b.person("builder")
-	b.must(builder, &subnetv1.MsgRegisterSubnet{Owner: builder.String(), Kind: "text", Name: "second", MaxPrice: nplx(100 * coin.PLX)})
+	b := newBench(t, 2, []string{"m"}, nil, func(o *GenesisOptions) { o.Subnets = append(o.Subnets, o.Subnets[0]) })
 	v := b.validators[0]
 	b.must(v, b.weigh(1, v, "m", 1))
 	b.unchecked = true

@@ -3,7 +3,6 @@ package chain
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 
 	cosmoslog "cosmossdk.io/log/v2"
@@ -14,7 +13,7 @@ import (
 )
 
 // silent logs nothing.
-var silent = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 4}))
+var silent = slog.New(slog.DiscardHandler)
 
 // cosmosLog returns log as the SDK wants it; nil logs nothing.
 func cosmosLog(log *slog.Logger) cosmoslog.Logger {

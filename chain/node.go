@@ -69,7 +69,7 @@ type NodeConfig struct {
 type Node struct {
 	app   *App
 	comet *cmtnode.Node
-	dbs   []cmtdb.DB // of CometBFT, which does not close all of its own
+	dbs   []*guardedDB // of CometBFT
 	serve services
 
 	peerAddr string
@@ -208,8 +208,20 @@ func (n *Node) openDB(c *cmtcfg.DBContext) (cmtdb.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database %s in %s (does another process use this home?): %w", c.ID, c.Config.DBDir(), err)
 	}
-	n.dbs = append(n.dbs, db)
-	return db, nil
+	guarded := &guardedDB{DB: db}
+	n.dbs = append(n.dbs, guarded)
+	return guarded, nil
+}
+
+// indexedEvents are what transactions and blocks can be searched by. Others can
+// be large, as epochs are, and are found by their block.
+var indexedEvents = []string{
+	"message.action", "message.sender", "transfer.sender", "transfer.recipient",
+	"delegate.validator", "delegate.delegator", "unbond.validator", "unbond.delegator",
+	"plexus.subnet.v1.EventEpoch.netuid", "plexus.subnet.v1.EventEpochFailed.netuid",
+	"plexus.subnet.v1.EventSubnetRegistered.owner", "plexus.subnet.v1.EventClaimed.account",
+	"plexus.subnet.v1.EventNeuronRegistered.netuid", "plexus.subnet.v1.EventNeuronRegistered.account",
+	"plexus.subnet.v1.EventWeightsSet.netuid",
 }
 
 // openApp opens the state machine on the disk.
@@ -225,6 +237,8 @@ func openApp(cfg NodeConfig) (*App, error) {
 		baseapp.SetMinRetainBlocks(cfg.KeepBlocks),
 		baseapp.SetInterBlockCache(store.NewCommitKVStoreCacheManager()),
 		baseapp.SetIAVLCacheSize(50_000),
+		baseapp.SetIAVLSyncPruning(true),
+		baseapp.SetIndexEvents(indexedEvents),
 	}
 	if cfg.Snapshots > 0 {
 		dir := filepath.Join(data, "snapshots")
@@ -349,7 +363,7 @@ func (n *Node) shutdown() error {
 		err = errors.Join(err, n.app.Close())
 	}
 	for _, db := range n.dbs {
-		_ = db.Close() // most are closed already, and say so
+		err = errors.Join(err, db.end())
 	}
 	return err
 }

@@ -124,9 +124,9 @@ func AxonClaim(chainID string, netuid yuma.Netuid, account string) ([]byte, erro
 }
 
 // RegisterNeuron takes a slot on a subnet and returns it with what was burned
-// for it, at most max.
-func (c *Client) RegisterNeuron(ctx context.Context, a Actor, netuid yuma.Netuid, max coin.Amount) (yuma.UID, coin.Amount, error) {
-	r, err := c.Submit(ctx, a, &subnetv1.MsgRegisterNeuron{Account: a.Account(), Netuid: uint32(netuid), MaxPrice: nplx(max)})
+// for it, at most limit.
+func (c *Client) RegisterNeuron(ctx context.Context, a Actor, netuid yuma.Netuid, limit coin.Amount) (yuma.UID, coin.Amount, error) {
+	r, err := c.Submit(ctx, a, &subnetv1.MsgRegisterNeuron{Account: a.Account(), Netuid: uint32(netuid), MaxPrice: nplx(limit)})
 	var resp subnetv1.MsgRegisterNeuronResponse
 	if err == nil {
 		err = r.Decode(0, &resp)
@@ -135,14 +135,14 @@ func (c *Client) RegisterNeuron(ctx context.Context, a Actor, netuid yuma.Netuid
 }
 
 // RegisterSubnet makes a subnet of a kind, and returns its netuid with what was
-// burned for it, at most max.
-func (c *Client) RegisterSubnet(ctx context.Context, a Actor, kind, name string, params []byte, max coin.Amount) (yuma.Netuid, coin.Amount, error) {
+// burned for it, at most limit.
+func (c *Client) RegisterSubnet(ctx context.Context, a Actor, kind, name string, params []byte, limit coin.Amount) (yuma.Netuid, coin.Amount, error) {
 	r, err := c.Submit(ctx, a, &subnetv1.MsgRegisterSubnet{
 		Owner:      a.Account(),
 		Kind:       kind,
 		Name:       name,
 		KindParams: params,
-		MaxPrice:   nplx(max),
+		MaxPrice:   nplx(limit),
 	})
 	var resp subnetv1.MsgRegisterSubnetResponse
 	if err == nil {

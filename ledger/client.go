@@ -17,7 +17,9 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/yuma"
 )
 
@@ -38,6 +40,7 @@ type Options struct {
 	Timeout time.Duration // for a transaction to be in a block; 0 means 30 s
 	Poll    time.Duration // between looks for a new block; 0 means 200 ms
 	Gas     uint64        // limit of every transaction; 0 means 1.3 times what a trial run used
+	MaxFee  coin.Amount   // paid for one transaction at most; 0 means 0.1 PLX
 	Log     *slog.Logger  // nil means no log
 }
 
@@ -67,6 +70,9 @@ func New(conn grpc.ClientConnInterface, o Options) *Client {
 	}
 	if o.Poll <= 0 {
 		o.Poll = 200 * time.Millisecond
+	}
+	if o.MaxFee == 0 {
+		o.MaxFee = coin.PLX / 10
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -128,25 +134,32 @@ func (c *Client) Close() error {
 	return c.closer.Close()
 }
 
-// A codec encodes the SDK's messages by their own methods.
+// A codec encodes messages of either protobuf library: the SDK's own by their
+// methods, others by reflection.
 type codec struct{}
 
 func (codec) Name() string { return "proto" }
 
 func (codec) Marshal(v any) ([]byte, error) {
-	m, ok := v.(gogoproto.Message)
-	if !ok {
+	switch m := v.(type) {
+	case proto.Message:
+		return proto.Marshal(m)
+	case gogoproto.Message:
+		return gogoproto.Marshal(m)
+	default:
 		return nil, fmt.Errorf("%T is no message", v)
 	}
-	return gogoproto.Marshal(m)
 }
 
 func (codec) Unmarshal(b []byte, v any) error {
-	m, ok := v.(gogoproto.Message)
-	if !ok {
+	switch m := v.(type) {
+	case proto.Message:
+		return proto.Unmarshal(b, m)
+	case gogoproto.Message:
+		return gogoproto.Unmarshal(b, m)
+	default:
 		return fmt.Errorf("%T is no message", v)
 	}
-	return gogoproto.Unmarshal(b, m)
 }
 
 // A turn is a lock that one can stop waiting for.

@@ -59,7 +59,7 @@ func start(t *testing.T, minGasPrice string) *chain.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, err := chain.StartNode(context.Background(), chain.NodeConfig{
+	node, err := chain.StartNode(context.WithoutCancel(t.Context()), chain.NodeConfig{
 		Home: home, Genesis: doc, Local: true, BlockTime: 150 * time.Millisecond, MinGasPrice: minGasPrice,
 		GRPC: "127.0.0.1:0", Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	})

@@ -44,7 +44,7 @@ func (c *Client) Head(ctx context.Context) (Head, error) {
 	if err != nil {
 		return Head{}, failed("latest block", err)
 	}
-	h, err := c.learn(resp.BlockId, resp.Block)
+	h, err := c.learn(resp.BlockId, resp.Block) //nolint:staticcheck // sdk_block says the same, with addresses as text
 	if err != nil {
 		return Head{}, fmt.Errorf("latest block: %w", err)
 	}
@@ -52,7 +52,7 @@ func (c *Client) Head(ctx context.Context) (Head, error) {
 	return h, nil
 }
 
-// Heads returns the new blocks from now on, the latest first. It looks every
+// Heads returns the latest block and then every new one. It looks every
 // Options.Poll, so that a caller who is slow, or a chain that is fast, skips
 // blocks; heights always rise. While no node answers it waits for one. It ends
 // when ctx does.
@@ -103,7 +103,7 @@ func (c *Client) BlockHash(ctx context.Context, height yuma.Height) ([32]byte, e
 		}
 		return hash, failed(what, err)
 	}
-	h, err := c.learn(resp.BlockId, resp.Block)
+	h, err := c.learn(resp.BlockId, resp.Block) //nolint:staticcheck // sdk_block says the same, with addresses as text
 	if err != nil {
 		return hash, fmt.Errorf("%s: %w", what, err)
 	}

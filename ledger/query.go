@@ -3,10 +3,11 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
-	"cosmossdk.io/math"
+	sdkmath "cosmossdk.io/math"
 	grpctypes "github.com/cosmos/cosmos-sdk/types/grpc"
 	"github.com/cosmos/cosmos-sdk/types/query"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
@@ -79,7 +80,7 @@ func metagraph(resp *subnetv1.QueryMetagraphResponse) (*Metagraph, error) {
 	s, h := &resp.Subnet, &resp.Subnet.Hyperparameters
 	m := &Metagraph{
 		Height:           height(resp.Height),
-		Netuid:           yuma.Netuid(s.Netuid),
+		Netuid:           yuma.Netuid(u16(s.Netuid)),
 		Kind:             s.Kind,
 		Name:             s.Name,
 		Owner:            s.Owner,
@@ -107,7 +108,7 @@ func metagraph(resp *subnetv1.QueryMetagraphResponse) (*Metagraph, error) {
 // neuron reads one neuron of a node's answer.
 func neuron(s *subnetv1.NeuronState) Neuron {
 	return Neuron{
-		UID:               yuma.UID(s.Neuron.Uid),
+		UID:               yuma.UID(u16(s.Neuron.Uid)),
 		Account:           s.Neuron.Account,
 		PeerID:            s.Neuron.Axon.PeerId,
 		Registered:        height(s.Neuron.RegisteredAt),
@@ -115,12 +116,12 @@ func neuron(s *subnetv1.NeuronState) Neuron {
 		Stake:             coin.Amount(s.Stake),
 		Active:            s.Active,
 		Permit:            s.Permit,
-		Rank:              uint16(s.Rank),
-		Trust:             uint16(s.Trust),
-		Consensus:         uint16(s.Consensus),
-		Incentive:         uint16(s.Incentive),
-		Dividends:         uint16(s.Dividends),
-		ValidatorTrust:    uint16(s.ValidatorTrust),
+		Rank:              u16(s.Rank),
+		Trust:             u16(s.Trust),
+		Consensus:         u16(s.Consensus),
+		Incentive:         u16(s.Incentive),
+		Dividends:         u16(s.Dividends),
+		ValidatorTrust:    u16(s.ValidatorTrust),
 		ServerEmission:    coin.Amount(s.ServerEmission),
 		ValidatorEmission: coin.Amount(s.ValidatorEmission),
 		Claimable:         coin.Amount(s.Claimable),
@@ -242,9 +243,12 @@ func rows(views []subnetv1.RowView) (map[yuma.UID]yuma.Row, error) {
 		}
 		row := make(yuma.Row, len(v.Uids))
 		for i := range row {
-			row[i] = yuma.Entry{UID: yuma.UID(v.Uids[i]), Value: uint16(v.Values[i])}
+			if v.Uids[i] > math.MaxUint16 || i > 0 && v.Uids[i] <= v.Uids[i-1] {
+				return nil, fmt.Errorf("the node's row of uid %d has uid %d out of order or range", v.Uid, v.Uids[i])
+			}
+			row[i] = yuma.Entry{UID: yuma.UID(v.Uids[i]), Value: u16(v.Values[i])}
 		}
-		all[yuma.UID(v.Uid)] = row
+		all[yuma.UID(u16(v.Uid))] = row
 	}
 	return all, nil
 }
@@ -295,7 +299,7 @@ func validator(v *stakingtypes.Validator) (Validator, error) {
 
 // amount reads a sum of nplx. What is not one, or exceeds the range, counts as
 // the nearest that is: the chain holds no such sum.
-func amount(i math.Int) coin.Amount {
+func amount(i sdkmath.Int) coin.Amount {
 	switch {
 	case i.IsNil() || i.IsNegative():
 		return 0
@@ -305,6 +309,10 @@ func amount(i math.Int) coin.Amount {
 		return coin.Amount(i.Uint64())
 	}
 }
+
+// u16 reads a number that the wire has in 32 bits; the chain holds no greater
+// one than fits.
+func u16(v uint32) uint16 { return uint16(min(v, math.MaxUint16)) }
 
 // height reads a height, which the wire has signed.
 func height(h int64) yuma.Height { return yuma.Height(max(h, 0)) }

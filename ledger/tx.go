@@ -5,17 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
-	"cosmossdk.io/math"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
-	"github.com/cosmos/cosmos-sdk/types/tx/signing"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	gogoproto "github.com/cosmos/gogoproto/proto"
@@ -62,31 +58,13 @@ func (r Result) Decode(i int, into gogoproto.Message) error {
 	return gogoproto.Unmarshal(r.responses[i], into)
 }
 
-// A TxError is a transaction that the chain refused or that failed in a block.
-type TxError struct {
-	Codespace string // the module that refused
-	Code      uint32 // its reason
-	Log       string // the reason in words
-	Hash      string // empty if a trial run failed, and nothing was sent
-	Height    yuma.Height
-}
-
-func (e *TxError) Error() string { return e.Log }
-
-// is tells whether e is the SDK's error want.
-func (e *TxError) is(want interface {
-	Codespace() string
-	ABCICode() uint32
-}) bool {
-	return e.Codespace == want.Codespace() && e.Code == want.ABCICode()
-}
-
 // attempts bounds how often a transaction is made anew because another of the
 // same account came between.
 const attempts = 5
 
 // Submit sends one transaction with all messages and waits until it is in a
-// block. It offers no fee at first, and what the node wants if it wants one. Transactions of one account take turns, and keep their order.
+// block. It offers no fee at first, and what the node wants if it wants one,
+// up to Options.MaxFee. Transactions of one account take turns, and keep their order.
 //
 // It returns a [*TxError] when the chain says no, and [ErrNotIncluded] when
 // Options.Timeout has passed.
@@ -121,11 +99,11 @@ func (c *Client) Submit(ctx context.Context, a Actor, msgs ...sdk.Msg) (Result, 
 func wrap(a Actor, msgs []sdk.Msg) (*txtypes.TxBody, error) {
 	anys := make([]*codectypes.Any, len(msgs))
 	for i, m := range msgs {
-		any, err := codectypes.NewAnyWithValue(m)
+		packed, err := codectypes.NewAnyWithValue(m)
 		if err != nil {
 			return nil, fmt.Errorf("encode %T: %w", m, err)
 		}
-		anys[i] = any
+		anys[i] = packed
 	}
 	if a.Account() == a.Key.Address() {
 		return &txtypes.TxBody{Messages: anys}, nil
@@ -184,6 +162,8 @@ func (c *Client) send(ctx context.Context, a Actor, body *txtypes.TxBody) (sendi
 			acc.sequence = want
 		case refused.is(sdkerrors.ErrWrongSequence):
 			acc.known = false
+		case feeIn(refused) > c.opt.MaxFee:
+			return sending{}, fmt.Errorf("the node wants a fee of %v, above the most of %v: %w", feeIn(refused), c.opt.MaxFee, err)
 		case feeIn(refused) > fee:
 			fee = feeIn(refused)
 		default:
@@ -255,64 +235,6 @@ func (c *Client) identify(ctx context.Context, key *wallet.Key, acc *account) er
 	}
 	acc.known, acc.number, acc.sequence = true, resp.Info.AccountNumber, resp.Info.Sequence
 	return nil
-}
-
-// A draft is a transaction that is not signed yet.
-type draft struct {
-	key      *wallet.Key
-	body     *txtypes.TxBody
-	chainID  string
-	number   uint64
-	sequence uint64
-	gas      uint64
-	fee      coin.Amount
-	payer    string // who pays the fee, if not the key
-}
-
-// encode returns the parts that are signed.
-func (d draft) encode() (body, auth []byte, err error) {
-	pub, err := codectypes.NewAnyWithValue(d.key.PubKey())
-	if err != nil {
-		return nil, nil, fmt.Errorf("encode key %s: %w", d.key.Name(), err)
-	}
-	fee := &txtypes.Fee{GasLimit: d.gas, Granter: d.payer}
-	if d.fee > 0 {
-		fee.Amount = sdk.NewCoins(sdk.NewCoin(coin.Denom, math.NewIntFromUint64(uint64(d.fee))))
-	}
-	info := &txtypes.AuthInfo{
-		SignerInfos: []*txtypes.SignerInfo{{
-			PublicKey: pub,
-			ModeInfo: &txtypes.ModeInfo{Sum: &txtypes.ModeInfo_Single_{
-				Single: &txtypes.ModeInfo_Single{Mode: signing.SignMode_SIGN_MODE_DIRECT},
-			}},
-			Sequence: d.sequence,
-		}},
-		Fee: fee,
-	}
-	if body, err = d.body.Marshal(); err == nil {
-		auth, err = info.Marshal()
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("encode a transaction: %w", err)
-	}
-	return body, auth, nil
-}
-
-// sign returns the bytes of the signed transaction.
-func (d draft) sign() ([]byte, error) {
-	body, auth, err := d.encode()
-	if err != nil {
-		return nil, err
-	}
-	doc, err := (&txtypes.SignDoc{BodyBytes: body, AuthInfoBytes: auth, ChainId: d.chainID, AccountNumber: d.number}).Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("encode a transaction: %w", err)
-	}
-	sig, err := d.key.Sign(doc)
-	if err != nil {
-		return nil, err
-	}
-	return (&txtypes.TxRaw{BodyBytes: body, AuthInfoBytes: auth, Signatures: [][]byte{sig}}).Marshal()
 }
 
 // estimate returns the limit of gas for a transaction, 1.3 times what a trial
@@ -415,64 +337,4 @@ func result(resp *sdk.TxResponse) (Result, error) {
 		r.responses = append(r.responses, m.Value)
 	}
 	return r, nil
-}
-
-// txError returns why a transaction failed, nil if it did not.
-func txError(resp *sdk.TxResponse) error {
-	if resp.Code == 0 {
-		return nil
-	}
-	log := plain(resp.RawLog)
-	if log == "" {
-		log = fmt.Sprintf("%s refuses it with code %d", resp.Codespace, resp.Code)
-	}
-	return &TxError{Codespace: resp.Codespace, Code: resp.Code, Log: log, Hash: resp.TxHash, Height: height(resp.Height)}
-}
-
-// noise is what the state machine and its transport put around the words of a
-// module.
-var noise = regexp.MustCompile(`rpc error: code = \w+ desc = |codespace \w+ code \d+: (not found: )?|` +
-	`failed to execute message; message (index: \d+|.*?): | \[[^\]\s]*\.go:\d+\]|` +
-	`(: unknown request)?( with gas used: '\d+')|: (invalid request|not found)$`)
-
-// plain returns what a node says in the words of who said it first.
-func plain(log string) string {
-	for {
-		less := noise.ReplaceAllString(log, "")
-		if less == log {
-			return strings.TrimSpace(log)
-		}
-		log = less
-	}
-}
-
-// expected finds the sequence that the chain wanted.
-var expected = regexp.MustCompile(`account sequence mismatch, expected (\d+), got \d+`)
-
-// sequenceIn returns the sequence that the chain says it wants, if it does. It
-// counts transactions that wait for a block, which the account's state does
-// not.
-func sequenceIn(e *TxError) (uint64, bool) {
-	m := expected.FindStringSubmatch(e.Log)
-	if m == nil {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(m[1], 10, 64)
-	return n, err == nil
-}
-
-// required finds the fee that the node wanted.
-var required = regexp.MustCompile(`required: (\d+)` + coin.Denom)
-
-// feeIn returns the fee that the node says it wants, or 0.
-func feeIn(e *TxError) coin.Amount {
-	m := required.FindStringSubmatch(e.Log)
-	if m == nil || !e.is(sdkerrors.ErrInsufficientFee) {
-		return 0
-	}
-	fee, err := coin.Parse(m[1] + coin.Denom)
-	if err != nil {
-		return 0
-	}
-	return fee
 }

@@ -1,6 +1,7 @@
 package neuron
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plexus-network/plexus/ledger"
+	"github.com/plexus-network/plexus/p2p"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/yuma"
 )
@@ -32,8 +34,10 @@ type entry struct {
 	Score      float64       `json:"score"`
 	Latency    time.Duration `json:"latency_ns"`
 	Rate       float64       `json:"rate"`
-	Asked      bool          `json:"asked"`  // at least once
-	Missed     int           `json:"missed"` // questions without an answer in a row
+	Asked      bool          `json:"asked"`    // at least once
+	Missed     int           `json:"missed"`   // questions without an answer in a row
+	Serves     bool          `json:"serves"`   // it has a miner, as far as is known
+	Rejected   bool          `json:"rejected"` // proven a cheat, and of no worth since
 	LastReason string        `json:"last_reason"`
 
 	inFlight   int
@@ -72,7 +76,7 @@ func (b *book) sync(graph *ledger.Metagraph) (changed []yuma.UID) {
 	}
 	for _, n := range graph.Neurons {
 		if b.entries[n.UID] == nil {
-			b.entries[n.UID] = &entry{Account: n.Account, Registered: n.Registered}
+			b.entries[n.UID] = &entry{Account: n.Account, Registered: n.Registered, Serves: true}
 		}
 	}
 	return changed
@@ -80,22 +84,26 @@ func (b *book) sync(graph *ledger.Metagraph) (changed []yuma.UID) {
 
 // learn folds the verdict on a trial into the miner's line: the score follows
 // by s ← (1 − α)·s + α·value, and drops to 0 at once when cheating is proven.
-func (b *book) learn(t subnet.Trial, s subnet.Score) {
+// It reports whether that is news.
+func (b *book) learn(t subnet.Trial, s subnet.Score) (fell bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[t.Task.Miner.UID]
 	if e == nil || e.Account != t.Task.Miner.Account {
-		return // the slot changed hands meanwhile
+		return false // the slot changed hands meanwhile
 	}
 	e.Score += b.alpha * (clamp(s.Value) - e.Score)
 	if s.Reject {
 		e.Score = 0
 	}
+	fell = s.Reject && !e.Rejected
+	e.Rejected = s.Reject || e.Rejected && s.Value == 0
 	e.Asked = true
 	e.LastReason = strings.ToValidUTF8(s.Reason[:min(len(s.Reason), maxReason)], "")
+	e.Serves = !isNoMiner(t.Answer.Err)
 	if t.Answer.Err != nil {
 		e.Missed++
-		return
+		return fell
 	}
 	e.Missed = 0
 	if t.Answer.First > 0 {
@@ -104,6 +112,13 @@ func (b *book) learn(t subnet.Trial, s subnet.Score) {
 	if s.Units > 0 && t.Answer.Total > 0 {
 		e.Rate = follow(e.Rate, float64(s.Units)/t.Answer.Total.Seconds())
 	}
+	return fell
+}
+
+// isNoMiner tells whether a peer said that it is not one.
+func isNoMiner(err error) bool {
+	r, ok := errors.AsType[*p2p.Refused](err)
+	return ok && r.Code == p2p.UnknownMethod
 }
 
 // follow moves an average a fifth of the way to a new value.
@@ -119,6 +134,14 @@ func clamp(v float64) float64 {
 		return 0
 	}
 	return min(max(v, 0), 1)
+}
+
+// holds tells whether a miner still has its slot.
+func (b *book) holds(p subnet.Peer) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[p.UID]
+	return e != nil && e.Account == p.Account
 }
 
 // begin notes that a question to uid is under way; end that it is over.
@@ -154,12 +177,20 @@ func (b *book) challenge(uid yuma.UID) (end func(), ok bool) {
 }
 
 // rested tells whether uid may be challenged in this round: a miner that did
-// not answer is left alone for ever more rounds, up to 15 of 16.
+// not answer is left alone for ever more rounds, up to 15 of 16, and a proven
+// cheat for 3 of 4.
 func (b *book) rested(uid yuma.UID, round uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[uid]
-	return e != nil && (round+uint64(uid))%(1<<min(e.Missed, 4)) == 0
+	if e == nil {
+		return false
+	}
+	every := min(e.Missed, 4)
+	if e.Rejected {
+		every = max(every, 2)
+	}
+	return (round+uint64(uid))%(1<<every) == 0
 }
 
 // asked tells whether uid was ever asked.
@@ -170,14 +201,17 @@ func (b *book) asked(uid yuma.UID) bool {
 	return e != nil && e.Asked
 }
 
-// standings lists the neurons that have an axon but self, in order of uid.
+// standings lists the miners but self, in order of uid: the neurons that have
+// an axon, unless they said that they are no miners, or are validators that
+// never were seen to be.
 func (b *book) standings(graph *ledger.Metagraph, self string) []Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all []Standing
 	for _, n := range graph.Neurons {
 		e := b.entries[n.UID]
-		if e == nil || n.PeerID == "" || n.Account == self {
+		validates := n.Permit && n.Stake > 0
+		if e == nil || n.PeerID == "" || n.Account == self || !e.Serves || validates && e.Latency == 0 {
 			continue
 		}
 		all = append(all, Standing{

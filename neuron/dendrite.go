@@ -1,16 +1,19 @@
 package neuron
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/plexus-network/plexus/ledger"
+	"github.com/plexus-network/plexus/p2p"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/yuma"
 )
@@ -41,25 +44,38 @@ func (d *Dendrite) Ask(ctx context.Context, uid yuma.UID, body []byte, timeout t
 }
 
 // Relay asks the miner that earned most in the latest epoch, other than the
-// dendrite's own neuron, and hands its answer out. It is the work of a miner
-// that does none.
+// dendrite's own neuron, and hands its answer out; where one does not answer it
+// asks the next. It is the work of a miner that does none.
 func (d *Dendrite) Relay(ctx context.Context, body []byte, emit func([]byte) error) error {
 	if _, err := d.view.refresh(ctx); err != nil {
 		return err
 	}
-	_, graph, _ := d.view.now()
-	best, found := ledger.Neuron{}, false
-	for _, n := range graph.Neurons {
-		other := n.Account != d.self.Account && n.PeerID != "" && !(n.Permit && n.Stake > 0)
-		if other && (!found || n.Incentive > best.Incentive) {
-			best, found = n, true
+	err := fmt.Errorf("%w: nobody to relay to on subnet %d", ErrUnknownUID, d.self.Netuid)
+	begun := false
+	for _, n := range d.others() {
+		_, err = d.ask(ctx, n.UID, body, time.Minute, func(chunk []byte) error {
+			begun = true
+			return emit(chunk)
+		})
+		if err == nil || begun || ctx.Err() != nil {
+			return err
 		}
 	}
-	if !found {
-		return fmt.Errorf("%w: nobody to relay to on subnet %d", ErrUnknownUID, d.self.Netuid)
-	}
-	_, err := d.ask(ctx, best.UID, body, time.Minute, emit)
 	return err
+}
+
+// others returns the neurons that may be miners, those that earned most first.
+func (d *Dendrite) others() []ledger.Neuron {
+	_, graph, _ := d.view.now()
+	var all []ledger.Neuron
+	for _, n := range graph.Neurons {
+		validates := n.Permit && n.Stake > 0
+		if n.Account != d.self.Account && n.PeerID != "" && !validates {
+			all = append(all, n)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b ledger.Neuron) int { return cmp.Compare(b.Incentive, a.Incentive) })
+	return all
 }
 
 // ask asks by what the view shows now.
@@ -101,12 +117,15 @@ func (d *Dendrite) ask(ctx context.Context, uid yuma.UID, body []byte, timeout t
 			return trial, fmt.Errorf("receipt: %w", err)
 		}
 	}
+	refused, isRefused := errors.AsType[*p2p.Refused](a.Err)
 	switch {
 	case a.Err == nil:
 	case gaveUp || ctx.Err() != nil:
 		a.Err = fmt.Errorf("%w: %w", ErrAbandoned, a.Err)
 	case errors.Is(deadline.Err(), context.DeadlineExceeded):
 		a.Err = fmt.Errorf("no answer within %v: %w", timeout, deadline.Err())
+	case isRefused:
+		a.Err = refused
 	}
 	return trial, a.Err
 }

@@ -76,7 +76,7 @@ func catchCheats(t *testing.T, strong, weak engine.Checker) {
 	w := &town{t: t}
 	var services []func(context.Context) error
 	for i, how := range behaviours {
-		var e engine.Checker = strong
+		e := strong
 		if how == text.SmallerModel {
 			e = weak
 		}

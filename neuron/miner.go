@@ -70,7 +70,7 @@ func NewMiner(self Self, work subnet.Mechanism, o MinerOptions) *Miner {
 // once.
 func (m *Miner) Run(ctx context.Context) error {
 	m.self.Network.Serve(method(m.self.Netuid), m.serve, m.admit)
-	if err := m.self.settle(ctx, m.view, m.options.Poll); err != nil {
+	if !m.self.settle(ctx, m.view, m.options.Poll) {
 		return nil
 	}
 	n, err := m.view.account(m.self.Account)
@@ -85,7 +85,7 @@ func (m *Miner) Run(ctx context.Context) error {
 
 // newcomers is the least time between two looks at the chain for a caller that
 // is not known yet.
-const newcomers = 2 * time.Second
+const newcomers = 500 * time.Millisecond
 
 // admit refuses callers that are not registered on the subnet.
 func (m *Miner) admit(ctx context.Context, r p2p.Request) error {
@@ -142,7 +142,7 @@ func (m *Miner) failed(ctx context.Context, t subnet.Task, err error) error {
 		return busy("%v", err)
 	default:
 		m.alarm.Do(func() { m.self.Log.Warn("a task failed", "err", err) })
-		return err
+		return &p2p.Refused{Code: p2p.Internal, Message: "the miner failed"}
 	}
 }
 

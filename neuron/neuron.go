@@ -122,23 +122,24 @@ func (s Self) sign(claim []byte) ([]byte, error) {
 }
 
 // settle waits until the neuron is registered and its axon is on chain, which
-// may need a chain that is still starting.
-func (s Self) settle(ctx context.Context, v *view, every time.Duration) error {
+// may need a chain that is still starting. It reports whether that came before
+// ctx ended.
+func (s Self) settle(ctx context.Context, v *view, every time.Duration) bool {
 	var told string
 	for {
 		err := v.refetch(ctx)
 		if err == nil {
 			err = s.announce(ctx, v)
 		}
-		if err == nil || ctx.Err() != nil {
-			return ctx.Err()
+		if err == nil {
+			return true
 		}
-		if err.Error() != told {
+		if err.Error() != told && ctx.Err() == nil {
 			told = err.Error()
 			s.Log.Warn("waiting to join the subnet", "account", s.Account, "err", err)
 		}
 		if !pause(ctx, every) {
-			return ctx.Err()
+			return false
 		}
 	}
 }

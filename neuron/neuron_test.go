@@ -66,6 +66,9 @@ func TestTargetAfterFiveEpochs(t *testing.T) {
 		time.Sleep(100 * time.Second)
 		synctest.Wait()
 		for i, v := range validators {
+			if n := len(v.Standings()); n != 6 {
+				t.Errorf("validator %d lists %d miners, want 6", i, n)
+			}
 			for _, s := range v.Standings() {
 				honest := s.Peer.UID >= 2 && s.Peer.UID <= 4
 				if honest && (s.Score < 0.9 || !s.Alive || s.Latency == 0 || s.Rate == 0) {
@@ -218,8 +221,10 @@ func TestSaltIsKeptBeforeCommit(t *testing.T) {
 	row := yuma.Row{{UID: 1, Value: 65535}}
 	lost := errors.New("the node went away")
 	w.chain.refuse = lost
-	_, graph, _ := v.view.now()
-	graph, _ = w.chain.Metagraph(t.Context(), 1)
+	graph, err := w.chain.Metagraph(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := v.speaker.commit(t.Context(), graph, row); !errors.Is(err, lost) {
 		t.Fatalf("commit = %v, want %v", err, lost)
 	}
@@ -485,8 +490,16 @@ func TestAskTellsWhoseFaultItIs(t *testing.T) {
 		if _, err := v.Ask(t.Context(), 3, []byte("hello"), time.Second, nil); !errors.Is(err, p2p.ErrUnreachable) {
 			t.Errorf("an absent miner: %v", err)
 		}
-		if _, err := v.Ask(t.Context(), 40, []byte("hello"), time.Second, nil); !errors.Is(err, ErrUnknownUID) {
+		trial, err = v.Ask(t.Context(), 40, []byte("hello"), time.Second, nil)
+		if !errors.Is(err, ErrUnknownUID) {
 			t.Errorf("an unknown uid: %v", err)
+		}
+		trial.Task.Miner.UID, trial.Task.Miner.Account = 1, account(1)
+		foreign := subnet.Trial{Task: subnet.Task{Miner: subnet.Peer{UID: 1, Account: "plx99"}}}
+		before = v.Standings()[0]
+		s, err := v.Judge(t.Context(), []subnet.Trial{trial, foreign})
+		if err != nil || s[0].Reason == "" || s[1].Reason == "" || s[0].Reject || s[1].Reject || v.Standings()[0] != before {
+			t.Errorf("what was never asked, or of whom: %+v, %v", s, err)
 		}
 		if err := l.stop(); err != nil {
 			t.Fatal(err)
@@ -499,6 +512,7 @@ func TestRelayAsksTheBestOther(t *testing.T) {
 		w := newTown(t, 20, 100, 0, 0, 0)
 		w.chain.graph.Neurons[0].Incentive = 60000 // a validator, not asked
 		w.chain.graph.Neurons[1].Incentive = 50000 // itself
+		w.chain.graph.Neurons[2].Incentive = 45000 // fails
 		w.chain.graph.Neurons[3].Incentive = 40000
 		l := w.run(
 			NewMiner(w.self(2), newQuiz("broken"), MinerOptions{}).Run,

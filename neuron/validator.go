@@ -93,7 +93,7 @@ func (v *Validator) Run(ctx context.Context) error {
 	if err := v.restore(); err != nil {
 		return err
 	}
-	if err := v.self.settle(ctx, v.view, v.options.Poll); err != nil {
+	if !v.self.settle(ctx, v.view, v.options.Poll) {
 		return nil
 	}
 	v.meet()
@@ -245,9 +245,8 @@ func (v *Validator) askMiner(ctx context.Context, uid yuma.UID, body []byte, tim
 	return v.dendrite.ask(ctx, uid, body, timeout, onChunk)
 }
 
-// Standings returns what the validator thinks of the neurons that have an
-// axon, itself left out, in order of uid. It is empty before Run has seen the
-// chain.
+// Standings returns what the validator thinks of the subnet's miners, itself
+// left out, in order of uid. It is empty before Run has seen the chain.
 func (v *Validator) Standings() []Standing {
 	_, graph, ok := v.view.now()
 	if !ok {
@@ -263,11 +262,16 @@ func (v *Validator) Standings() []Standing {
 func (v *Validator) Ask(ctx context.Context, uid yuma.UID, body []byte, timeout time.Duration, onChunk func(chunk []byte) error) (subnet.Trial, error) {
 	trial, err := v.askMiner(ctx, uid, body, timeout, onChunk)
 	trial.Answer.Organic = true
+	if err != nil && trial.Answer.Err == nil { // nobody was asked
+		trial.Task.Miner.UID = uid
+		trial.Answer.Err = fmt.Errorf("%w: %w", ErrAbandoned, err)
+	}
 	return trial, err
 }
 
 // Judge scores trials and lets the scores count for their miners. What the
-// asker gave up is neither scored nor counted.
+// asker gave up, and answers of slots that changed hands since, are neither
+// scored nor counted; the reason says so.
 func (v *Validator) Judge(ctx context.Context, trials []subnet.Trial) ([]subnet.Score, error) {
 	scores := make([]subnet.Score, len(trials))
 	var judged []subnet.Trial
@@ -275,6 +279,10 @@ func (v *Validator) Judge(ctx context.Context, trials []subnet.Trial) ([]subnet.
 	for i, t := range trials {
 		if errors.Is(t.Answer.Err, ErrAbandoned) {
 			scores[i].Reason = t.Answer.Err.Error()
+			continue
+		}
+		if !v.book.holds(t.Task.Miner) {
+			scores[i].Reason = "the slot changed hands"
 			continue
 		}
 		judged, at = append(judged, t), append(at, i)
@@ -291,8 +299,7 @@ func (v *Validator) Judge(ctx context.Context, trials []subnet.Trial) ([]subnet.
 	}
 	for i, s := range got {
 		scores[at[i]] = s
-		v.book.learn(judged[i], s)
-		if s.Reject {
+		if v.book.learn(judged[i], s) {
 			v.self.Log.Info("miner rejected", "uid", judged[i].Task.Miner.UID, "reason", s.Reason)
 		}
 	}

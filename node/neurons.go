@@ -13,7 +13,7 @@ import (
 	"github.com/plexus-network/plexus/neuron"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/text"
-	// web
+	"github.com/plexus-network/plexus/web"
 	"github.com/plexus-network/plexus/yuma"
 )
 
@@ -23,7 +23,7 @@ func (u *up) openModel(ctx context.Context, name string) (engine.Checker, error)
 	if err != nil {
 		return nil, err
 	}
-	e, err := local.Open(ctx, path, local.Options{Threads: u.Threads, Log: u.Log})
+	e, err := local.Open(ctx, path, local.Options{Threads: u.Threads, Command: u.Worker, Log: u.Log})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
@@ -116,13 +116,17 @@ func (u *up) addMiner(m member, self neuron.Self, manifest text.Manifest) error 
 
 // addGateway serves users by way of a validator.
 func (u *up) addGateway(v *neuron.Validator, as subnet.Peer) error {
+	page, err := web.Handler()
+	if err != nil {
+		return err
+	}
 	watch := u.chain[u.network.Members[0].Name]
 	g, err := gateway.New(gateway.Config{
 		Models: []gateway.Model{{
 			Name: u.network.Model, Backend: backend{v}, Tokenizer: u.model, Context: u.model.Model().Context,
-			Netuid: textNetuid, Validator: as,
+			Netuid: textNetuid, Validator: as, Temperature: 0.3,
 		}},
-		// Web: web.Handler(),
+		Web: page,
 		Height: func(ctx context.Context) (yuma.Height, error) {
 			head, err := watch.Head(ctx)
 			return head.Height, err
@@ -137,10 +141,26 @@ func (u *up) addGateway(v *neuron.Validator, as subnet.Peer) error {
 		return err
 	}
 	u.services = append(u.services, service{"gateway", func(ctx context.Context) error {
+		if !knowsMiners(ctx, v) {
+			return ctx.Err()
+		}
 		u.Say("gateway", "http://"+listener.Addr().String())
 		return g.Run(ctx, listener)
 	}})
 	return nil
+}
+
+// knowsMiners waits until a validator has seen its subnet, and reports whether
+// it has before ctx ended.
+func knowsMiners(ctx context.Context, v *neuron.Validator) bool {
+	for len(v.Standings()) == 0 {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return true
 }
 
 // backend lets the gateway ask by a validator.

@@ -34,6 +34,7 @@ type UpOptions struct {
 	REST string // of the first node; empty means 127.0.0.1:1317
 
 	Threads int                    // of the model engine; 0 means cores − 1
+	Worker  []string               // program and arguments that run a model; nil means this program's own
 	Log     *slog.Logger           // nil means no log
 	Say     func(news, any string) // told what has come up: its name, and where or how; nil tells nobody
 }

@@ -53,8 +53,8 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *emissionv1.GenesisState) er
 	return k.state.Set(ctx, g.State)
 }
 
-// ExportGenesis returns the module's state. The time of the latest block is
-// left out: a chain that starts from it counts from its own first block.
+// ExportGenesis returns the module's state. A chain that starts from it goes on
+// as after a halt: its first block advances the clock by 10 s at most.
 func (k *Keeper) ExportGenesis(ctx context.Context) (*emissionv1.GenesisState, error) {
 	params, err := k.params.Get(ctx)
 	if err != nil {

@@ -89,10 +89,9 @@ type Keeper struct {
 	rewards   rewards
 	authority string // who may change parameters
 
-	schema   collections.Schema
-	params   collections.Item[emissionv1.Params]
-	state    collections.Item[emissionv1.State]
-	lastTime collections.Item[int64] // of the latest block, in Unix milliseconds
+	schema collections.Schema
+	params collections.Item[emissionv1.Params]
+	state  collections.Item[emissionv1.State]
 }
 
 // NewKeeper returns the keeper of the schedule. authority is the bech32 address
@@ -101,9 +100,8 @@ func NewKeeper(cdc codec.BinaryCodec, s store.KVStoreService, b bank, st staking
 	sb := collections.NewSchemaBuilder(s)
 	k := &Keeper{
 		bank: b, staking: st, rewards: r, authority: authority,
-		params:   collections.NewItem(sb, collections.NewPrefix(0), "params", codec.CollValue[emissionv1.Params](cdc)),
-		state:    collections.NewItem(sb, collections.NewPrefix(1), "state", codec.CollValue[emissionv1.State](cdc)),
-		lastTime: collections.NewItem(sb, collections.NewPrefix(2), "last_time", collections.Int64Value),
+		params: collections.NewItem(sb, collections.NewPrefix(0), "params", codec.CollValue[emissionv1.Params](cdc)),
+		state:  collections.NewItem(sb, collections.NewPrefix(1), "state", codec.CollValue[emissionv1.State](cdc)),
 	}
 	schema, err := sb.Build()
 	if err != nil {
@@ -113,47 +111,49 @@ func NewKeeper(cdc codec.BinaryCodec, s store.KVStoreService, b bank, st staking
 	return k
 }
 
-// BeginBlock advances the clock and mints what is due.
+// BeginBlock advances the clock, mints what is due and, now and then, looks at
+// the bootstrap stake.
 func (k *Keeper) BeginBlock(ctx context.Context) error {
-	step, err := k.step(ctx)
-	if err != nil {
-		return err
-	}
-	if err := k.mint(ctx, step); err != nil {
+	if err := k.mint(ctx); err != nil {
 		return err
 	}
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return err
 	}
-	if height := sdk.UnwrapSDKContext(ctx).BlockHeight(); uint64(height)%params.BootstrapTempo == 0 {
-		return k.lookAtBootstrap(ctx, params)
+	c := sdk.UnwrapSDKContext(ctx)
+	if uint64(c.BlockHeight())%params.BootstrapTempo != 0 {
+		return nil
 	}
+	inner, keep := c.CacheContext()
+	if err := guard(func() error { return k.lookAtBootstrap(inner, params) }); err != nil {
+		c.Logger().Error("bootstrap stake is left as it is until the next look", "error", err)
+		return nil
+	}
+	keep()
 	return nil
 }
 
-// step returns how far this block advances the clock. The first block of a
-// chain does not.
-func (k *Keeper) step(ctx context.Context) (time.Duration, error) {
-	now := sdk.UnwrapSDKContext(ctx).BlockTime().UnixMilli()
-	started, err := k.lastTime.Has(ctx)
-	if err != nil {
-		return 0, err
-	}
-	last := now
-	if started {
-		if last, err = k.lastTime.Get(ctx); err != nil {
-			return 0, err
+// guard turns a panic of f into an error: nothing about the bootstrap stake may
+// halt the chain.
+func guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
 		}
-	}
-	since := time.Duration(now-last) * time.Millisecond
-	return max(0, min(since, maxStep)), k.lastTime.Set(ctx, now)
+	}()
+	return f()
 }
 
-// mint advances the clock and mints up to the schedule.
-func (k *Keeper) mint(ctx context.Context, step time.Duration) error {
+// mint advances the clock by the time since the block before, and mints up to
+// the schedule. The first block of a chain does not advance it.
+func (k *Keeper) mint(ctx context.Context) error {
+	now := sdk.UnwrapSDKContext(ctx).BlockTime().UnixMilli()
 	return k.update(ctx, func(s *emissionv1.State) error {
-		s.ClockMs += uint64(step.Milliseconds())
+		if s.LastMs != 0 {
+			s.ClockMs += uint64(max(0, min(now-s.LastMs, maxStep.Milliseconds())))
+		}
+		s.LastMs = now
 		due, err := coin.Scheduled(clock(s)).Sub(coin.Amount(s.Minted))
 		if err != nil {
 			return fmt.Errorf("mint at clock %d ms: %w", s.ClockMs, err)
@@ -186,7 +186,7 @@ func (k *Keeper) Unallocated(ctx context.Context) (coin.Amount, error) {
 }
 
 // Allocate promises amount of what is unallocated. The promise is redeemed by
-// [Keeper.Pay] and [Keeper.PayValidator].
+// [Keeper.Pay] and [Keeper.PayValidators].
 func (k *Keeper) Allocate(ctx context.Context, amount coin.Amount) error {
 	return k.update(ctx, func(s *emissionv1.State) error {
 		left, err := coin.Amount(s.Unallocated).Sub(amount)
@@ -208,18 +208,24 @@ func (k *Keeper) Pay(ctx context.Context, to sdk.AccAddress, amount coin.Amount)
 	return k.bank.SendCoinsFromModuleToAccount(ctx, ModuleName, to, coins(amount))
 }
 
-// PayValidator shares amount of what was allocated between a validator, by its
-// commission, and its delegators, by their stake. They withdraw it from
-// x/distribution.
-func (k *Keeper) PayValidator(ctx context.Context, val sdk.ValAddress, amount coin.Amount) error {
-	v, err := k.staking.GetValidator(ctx, val)
-	if err != nil {
-		return fmt.Errorf("pay validator %s: %w", val, err)
+// PayValidators shares what was allocated between validators, amounts[i] for
+// vals[i]: by its commission to the validator, and by stake to its delegators.
+// They withdraw it from x/distribution.
+func (k *Keeper) PayValidators(ctx context.Context, vals []sdk.ValAddress, amounts []coin.Amount) error {
+	var sum coin.Amount
+	for i, val := range vals {
+		v, err := k.staking.GetValidator(ctx, val)
+		if err != nil {
+			return fmt.Errorf("pay validator %s: %w", val, err)
+		}
+		if err := k.rewards.AllocateTokensToValidator(ctx, v, sdk.NewDecCoinsFromCoins(coins(amounts[i])...)); err != nil {
+			return fmt.Errorf("pay validator %s: %w", val, err)
+		}
+		if sum, err = sum.Add(amounts[i]); err != nil {
+			return err
+		}
 	}
-	if err := k.bank.SendCoinsFromModuleToModule(ctx, ModuleName, distrtypes.ModuleName, coins(amount)); err != nil {
-		return err
-	}
-	return k.rewards.AllocateTokensToValidator(ctx, v, sdk.NewDecCoinsFromCoins(coins(amount)...))
+	return k.bank.SendCoinsFromModuleToModule(ctx, ModuleName, distrtypes.ModuleName, coins(sum))
 }
 
 // Burn destroys amount of an account's coins.

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	_ module.AppModule          = Module{}
+	_ appmodule.AppModule       = Module{}
 	_ module.HasGenesis         = Module{}
 	_ module.HasServices        = Module{}
 	_ appmodule.HasBeginBlocker = Module{}

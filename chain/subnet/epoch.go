@@ -146,7 +146,7 @@ func (k *Keeper) run(ctx context.Context, netuid uint32) error {
 	if err != nil {
 		return err
 	}
-	if err := k.payOut(ctx, &s, accounts, out); err != nil {
+	if err := k.payOut(ctx, &s, in, accounts, out); err != nil {
 		return err
 	}
 	if err := k.storeBonds(ctx, netuid, out.Bonds); err != nil {
@@ -235,44 +235,32 @@ func (k *Keeper) seats(ctx context.Context, s *subnetv1.Subnet, set []yuma.Heigh
 	return neurons, accounts, err
 }
 
-// payOut pays the pot of s as the law decided. What rounding left stays
-// pending.
-func (k *Keeper) payOut(ctx context.Context, s *subnetv1.Subnet, accounts []sdk.AccAddress, out *yuma.Result) error {
+// payOut pays the pot of s as the law decided. Miners and the owner claim
+// theirs later. So does an account that earned as a validator but operates
+// none, as a subnet's owner may. What rounding left stays pending.
+func (k *Keeper) payOut(ctx context.Context, s *subnetv1.Subnet, in *yuma.Input, accounts []sdk.AccAddress, out *yuma.Result) error {
+	var vals []sdk.ValAddress
+	var amounts []coin.Amount
 	for uid, o := range out.Neurons {
-		if err := k.credit(ctx, accounts[uid], o.Mined); err != nil {
-			return err
+		claimable := o.Mined
+		if in.Neurons[uid].Stake == 0 {
+			claimable += o.Validated
+		} else if o.Validated > 0 {
+			vals, amounts = append(vals, sdk.ValAddress(accounts[uid])), append(amounts, o.Validated)
 		}
-		if err := k.payValidator(ctx, accounts[uid], o.Validated); err != nil {
-			return err
-		}
-	}
-	if out.OwnerCut > 0 {
-		owner, err := k.bytes(s.Owner)
-		if err != nil {
-			return err
-		}
-		if err := k.credit(ctx, owner, out.OwnerCut); err != nil {
+		if err := k.credit(ctx, accounts[uid], claimable); err != nil {
 			return err
 		}
 	}
-	s.Pending = uint64(out.Remainder)
-	return nil
-}
-
-// payValidator pays the validator that an account operates. An account that
-// operates none, as a subnet's owner may, claims it as a miner does.
-func (k *Keeper) payValidator(ctx context.Context, account sdk.AccAddress, amount coin.Amount) error {
-	if amount == 0 {
-		return nil
+	if err := k.emission.PayValidators(ctx, vals, amounts); err != nil {
+		return err
 	}
-	stake, err := k.stake(ctx, account)
+	owner, err := k.bytes(s.Owner)
 	if err != nil {
 		return err
 	}
-	if stake == 0 {
-		return k.credit(ctx, account, amount)
-	}
-	return k.emission.PayValidator(ctx, sdk.ValAddress(account), amount)
+	s.Pending = uint64(out.Remainder)
+	return k.credit(ctx, owner, out.OwnerCut)
 }
 
 // storeBonds replaces the bonds of a subnet.

@@ -8,8 +8,6 @@ import (
 
 	"cosmossdk.io/collections"
 
-	sdk "github.com/cosmos/cosmos-sdk/types"
-
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/yuma"
@@ -289,7 +287,7 @@ func (k *Keeper) checkSubnet(ctx context.Context, s subnetv1.Subnet) error {
 		if err != nil {
 			return err
 		}
-		uid, err := k.uids.Get(ctx, collections.Join(s.Netuid, []byte(sdk.AccAddress(account))))
+		uid, err := k.uids.Get(ctx, collections.Join(s.Netuid, []byte(account)))
 		if err != nil || uid != n.Uid || n.Uid != next {
 			return fmt.Errorf("subnet %d: uid %d stands at %d and its account at %d: %w", s.Netuid, n.Uid, next, uid, err)
 		}

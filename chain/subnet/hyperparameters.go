@@ -98,7 +98,7 @@ func validate(h subnetv1.Hyperparameters, p subnetv1.Params) error {
 	err := check([]bound{
 		{"tempo", h.Tempo, 5, 50_400},
 		{"max_uids", uint64(h.MaxUids), 1, uint64(p.MaxUids)},
-		{"max_validators", uint64(h.MaxValidators), 1, uint64(h.MaxUids)},
+		{"max_validators", uint64(h.MaxValidators), 1, uint64(p.MaxUids)},
 		{"min_allowed_weights", uint64(h.MinAllowedWeights), 0, uint64(h.MaxUids)},
 		{"weights_rate_limit", h.WeightsRateLimit, 1, 50_400},
 		{"activity_cutoff", h.ActivityCutoff, h.Tempo, 1_000_000},

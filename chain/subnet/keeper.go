@@ -50,7 +50,7 @@ type source interface {
 // till pays and takes coins.
 type till interface {
 	Pay(ctx context.Context, to sdk.AccAddress, amount coin.Amount) error
-	PayValidator(ctx context.Context, val sdk.ValAddress, amount coin.Amount) error
+	PayValidators(ctx context.Context, vals []sdk.ValAddress, amounts []coin.Amount) error
 	Burn(ctx context.Context, from sdk.AccAddress, amount coin.Amount) error
 }
 
@@ -132,6 +132,16 @@ func NewKeeper(cdc codec.BinaryCodec, s store.KVStoreService, e Emission, v vali
 
 // height returns the height of ctx.
 func height(ctx context.Context) int64 { return sdk.UnwrapSDKContext(ctx).BlockHeight() }
+
+// now returns the height that rate limits count from: that of the block a
+// transaction is in, or, while a node only checks it, of the next.
+func now(ctx context.Context) int64 {
+	c := sdk.UnwrapSDKContext(ctx)
+	if c.IsCheckTx() {
+		return c.BlockHeight() + 1
+	}
+	return c.BlockHeight()
+}
 
 // subnet returns a subnet, or an error that names it.
 func (k *Keeper) subnet(ctx context.Context, netuid uint32) (subnetv1.Subnet, error) {

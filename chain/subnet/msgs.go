@@ -48,7 +48,7 @@ func (m msgs) RegisterSubnet(ctx context.Context, msg *subnetv1.MsgRegisterSubne
 	if len(all) >= int(params.MaxSubnets) {
 		return nil, sdkerrors.ErrInvalidRequest.Wrapf("there are %d subnets, as many as are allowed", len(all))
 	}
-	price, err := m.subnetPrice(ctx, params, height(ctx))
+	price, err := m.subnetPrice(ctx, params, now(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (m msgs) RegisterNeuron(ctx context.Context, msg *subnetv1.MsgRegisterNeuro
 	if err != nil {
 		return nil, err
 	}
-	price := burnPrice(&s, height(ctx))
+	price := burnPrice(&s, now(ctx))
 	if err := m.burn(ctx, account, price, msg.MaxPrice); err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (m msgs) UpdateAxon(ctx context.Context, msg *subnetv1.MsgUpdateAxon) (*sub
 	if err != nil {
 		return nil, err
 	}
-	if err := axonReady(n, s.Hyperparameters, height(ctx)); err != nil {
+	if err := axonReady(n, s.Hyperparameters, now(ctx)); err != nil {
 		return nil, err
 	}
 	if err := checkProtocols(msg.Protocols); err != nil {
@@ -144,7 +144,7 @@ func (m msgs) SetWeights(ctx context.Context, msg *subnetv1.MsgSetWeights) (*sub
 	if err != nil {
 		return nil, err
 	}
-	if err := v.ready(height(ctx)); err != nil {
+	if err := v.ready(now(ctx)); err != nil {
 		return nil, err
 	}
 	if v.subnet.Hyperparameters.CommitReveal {
@@ -170,7 +170,7 @@ func (m msgs) CommitWeights(ctx context.Context, msg *subnetv1.MsgCommitWeights)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.ready(height(ctx)); err != nil {
+	if err := v.ready(now(ctx)); err != nil {
 		return nil, err
 	}
 	if !v.subnet.Hyperparameters.CommitReveal {
@@ -253,7 +253,7 @@ func (m msgs) UpdateSubnet(ctx context.Context, msg *subnetv1.MsgUpdateSubnet) (
 			return nil, sdkerrors.ErrUnauthorized.Wrapf("only the owner %s or governance may change subnet %d", s.Owner, s.Netuid)
 		}
 		if s.UpdatedAt != 0 {
-			if err := tooSoon("changes of a subnet", s.UpdatedAt, params.UpdateInterval, height(ctx)); err != nil {
+			if err := tooSoon("changes of a subnet", s.UpdatedAt, params.UpdateInterval, now(ctx)); err != nil {
 				return nil, err
 			}
 		}
@@ -280,7 +280,7 @@ func (m msgs) UpdateSubnet(ctx context.Context, msg *subnetv1.MsgUpdateSubnet) (
 // counts from the next epoch on.
 func (m msgs) amend(ctx context.Context, s *subnetv1.Subnet, params subnetv1.Params, bulk string) error {
 	freeze := int64(min(params.Freeze, s.Hyperparameters.Tempo/2))
-	if left := s.NextEpoch - height(ctx); left <= freeze {
+	if left := s.NextEpoch - now(ctx); left <= freeze {
 		return sdkerrors.ErrInvalidRequest.Wrapf("hyperparameters are frozen for the last %s before an epoch: wait %s",
 			blocks(freeze), blocks(max(left, 0)+1))
 	}

@@ -74,7 +74,7 @@ func (k *Keeper) rideVoice(ctx context.Context, text string, netuid uint32) erro
 	if v.neuron, err = k.neuron(ctx, netuid, account); err != nil && netuid != Root {
 		return err
 	}
-	if err := v.ready(height(ctx)); err != nil {
+	if err := v.ready(now(ctx)); err != nil {
 		return err
 	}
 	return k.ride(ctx, netuid, account, weightsLane, s.Hyperparameters.WeightsRateLimit)
@@ -98,7 +98,7 @@ func (k *Keeper) rideAxon(ctx context.Context, text string, netuid uint32) error
 	if err != nil {
 		return err
 	}
-	if err := axonReady(n, s.Hyperparameters, height(ctx)); err != nil {
+	if err := axonReady(n, s.Hyperparameters, now(ctx)); err != nil {
 		return err
 	}
 	return k.ride(ctx, netuid, account, axonLane, s.Hyperparameters.AxonRateLimit)
@@ -149,9 +149,9 @@ func (k *Keeper) ride(ctx context.Context, netuid uint32, account sdk.AccAddress
 	case err != nil:
 		return err
 	default:
-		if err := tooSoon("free messages of this kind", last, rest, height(ctx)); err != nil {
+		if err := tooSoon("free messages of this kind", last, rest, now(ctx)); err != nil {
 			return err
 		}
 	}
-	return k.rides.Set(ctx, at, height(ctx))
+	return k.rides.Set(ctx, at, now(ctx))
 }

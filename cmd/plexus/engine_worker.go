@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+
 	"github.com/spf13/cobra"
 
 	"github.com/plexus-network/plexus/engine/local"
@@ -21,4 +25,14 @@ func newEngineWorkerCmd() *cobra.Command {
 			return local.ServeStandard(cmd.Context())
 		},
 	}
+}
+
+// workerCommand starts this program again as a worker, by the name it was
+// started with.
+func workerCommand() ([]string, error) {
+	program, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	return []string{program, local.Command}, nil
 }

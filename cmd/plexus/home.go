@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +35,7 @@ type client struct {
 	keyring string // flag, over the configuration
 	config  ledger.Config
 	ring    *wallet.Keyring // once it is open
+	answer  any             // to the last derived query
 }
 
 // flags adds the client's flags to a command and all below it.
@@ -81,11 +84,26 @@ func (c *client) dial(o ledger.Options) (*ledger.Client, error) {
 	return ledger.Dial(c.config.GRPC, o)
 }
 
+// position finds the name that derived commands give an argument: "--0" is the
+// first.
+var position = regexp.MustCompile(`invalid argument (".*") for "--(\d)" flag: `)
+
 // hint adds to an error what to do about it.
 func (c *client) hint(err error) error {
+	if err == nil {
+		return nil
+	}
+	if m := position.FindStringSubmatch(err.Error()); m != nil {
+		i := int(m[2][0] - '0')
+		return fmt.Errorf("argument %d, %s: %s", i+1, m[1], position.ReplaceAllString(err.Error(), ""))
+	}
 	if errors.Is(err, ledger.ErrUnreachable) {
-		return fmt.Errorf("%w\nStart a network with plexus up or a node with plexus chain start, or name a node with --grpc (tried %s).",
+		return fmt.Errorf("%w: start a network with plexus up or a node with plexus chain start, or name a node with --grpc (tried %s)",
 			err, c.config.GRPC)
 	}
 	return err
 }
+
+// shut closes what a command is done with. There is nobody left to tell if that
+// fails.
+func shut(c io.Closer) { c.Close() }

@@ -52,16 +52,20 @@ func newCatalogue() (*catalogue, error) {
 }
 
 // newFlagBuilder returns what reads messages from flags and arguments.
-func newFlagBuilder() flag.Builder {
+func newFlagBuilder() (flag.Builder, error) {
+	files, err := gogoproto.MergedRegistry()
+	if err != nil {
+		return flag.Builder{}, fmt.Errorf("descriptions of messages: %w", err)
+	}
 	b := flag.Builder{
 		TypeResolver:          protoregistry.GlobalTypes,
-		FileResolver:          gogoproto.HybridResolver,
+		FileResolver:          files,
 		AddressCodec:          address.NewBech32Codec(chain.Prefix),
 		ValidatorAddressCodec: address.NewBech32Codec(chain.Prefix + "valoper"),
 		ConsensusAddressCodec: address.NewBech32Codec(chain.Prefix + "valcons"),
 	}
 	b.DefineMessageFlagType("cosmos.base.v1beta1.Coin", coinFlag{})
-	return b
+	return b, nil
 }
 
 // A lazy command builds its subcommands when it is run: there are hundreds,

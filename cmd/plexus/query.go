@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -14,6 +18,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"sigs.k8s.io/yaml"
 
 	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/ledger"
@@ -29,6 +36,12 @@ func newQueryCmd() *cobra.Command {
 		Short:   "Read the chain",
 		GroupID: "chain",
 	}, buildQuery)
+}
+
+// queried lists the modules with queries.
+var queried = []string{
+	"subnet", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz", "feegrant", "auth",
+	"evidence", "upgrade", "consensus", "comet", "node",
 }
 
 // buildQuery makes the command with all of its subcommands.
@@ -53,15 +66,18 @@ func buildQuery() (*cobra.Command, error) {
 With --json every query answers in JSON, with amounts in nplx.`,
 	}
 	c.flags(cmd)
+	flags, err := newFlagBuilder()
+	if err != nil {
+		return nil, err
+	}
 	builder := &autocli.Builder{
-		Builder:       newFlagBuilder(),
+		Builder:       flags,
 		GetClientConn: c.conn,
 		AddQueryConnFlags: func(leaf *cobra.Command) {
 			leaf.Flags().Uint64("height", 0, "see the state after this block; 0 means the latest")
 		},
 	}
-	for _, name := range []string{"subnet", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz",
-		"feegrant", "auth", "evidence", "upgrade", "consensus", "comet", "node"} {
+	for _, name := range queried {
 		o := cat.options[name]
 		if o == nil || o.Query == nil {
 			continue
@@ -69,6 +85,11 @@ With --json every query answers in JSON, with amounts in nplx.`,
 		sub := &cobra.Command{Use: name, Short: "Queries of the module " + name}
 		if err := builder.AddQueryServiceCommands(sub, o.Query); err != nil {
 			return nil, fmt.Errorf("queries of %s: %w", name, err)
+		}
+		if strings.HasPrefix(o.Query.Service, "plexus.") {
+			for _, leaf := range sub.Commands() {
+				c.inFull(leaf)
+			}
 		}
 		cmd.AddCommand(sub)
 	}
@@ -99,7 +120,41 @@ func (c *client) conn(cmd *cobra.Command) (grpc.ClientConnInterface, error) {
 			return nil, err
 		}
 	}
-	return &queryConn{conn: conn, height: heightFlag(cmd)}, nil
+	return &queryConn{conn: conn, height: heightFlag(cmd), answer: &c.answer}, nil
+}
+
+// inFull makes a query print what is 0 or empty as well, which derived queries
+// leave out.
+func (c *client) inFull(leaf *cobra.Command) {
+	derived := leaf.RunE
+	leaf.RunE = func(cmd *cobra.Command, args []string) error {
+		out := cmd.OutOrStdout()
+		cmd.SetOut(io.Discard)
+		err := derived(cmd, args)
+		cmd.SetOut(out)
+		if err != nil {
+			return err
+		}
+		m, ok := c.answer.(proto.Message)
+		if !ok {
+			return fmt.Errorf("the answer, a %T, cannot be printed", c.answer)
+		}
+		b, err := protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true}.Marshal(m)
+		if err != nil {
+			return err
+		}
+		if !asJSON(cmd) {
+			b, err = yaml.JSONToYAML(b)
+			fmt.Fprint(out, string(b))
+			return err
+		}
+		var tidy bytes.Buffer // protojson leaves spaces to chance
+		if err := json.Indent(&tidy, b, "", "  "); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, tidy.String())
+		return nil
+	}
 }
 
 // heightFlag returns the block whose state a query asks for; 0 for the latest.
@@ -115,6 +170,7 @@ func heightFlag(cmd *cobra.Command) yuma.Height {
 type queryConn struct {
 	conn   *grpc.ClientConn
 	height yuma.Height
+	answer *any // gets the answer
 }
 
 // Invoke asks the query, of the state that was asked for.
@@ -122,6 +178,7 @@ func (q *queryConn) Invoke(ctx context.Context, method string, in, out any, opts
 	if q.height > 0 {
 		ctx = ledger.At(ctx, q.height)
 	}
+	*q.answer = out
 	err := q.conn.Invoke(ctx, method, in, out, opts...)
 	if err != nil {
 		err = ledger.Explain(method[strings.LastIndexByte(method, '/')+1:], err)
@@ -145,7 +202,7 @@ func (c *client) asTable(leaf *cobra.Command, show func(context.Context, *cobra.
 		if err != nil {
 			return err
 		}
-		defer l.Close()
+		defer shut(l)
 		ctx := cmd.Context()
 		if h := heightFlag(cmd); h > 0 {
 			ctx = ledger.At(ctx, h)
@@ -261,6 +318,9 @@ func queryTx(c *client, cat *catalogue) *cobra.Command {
 		Short: "Show a transaction that is in a block, as JSON",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if hash, err := hex.DecodeString(args[0]); err != nil || len(hash) != 32 {
+				return fmt.Errorf("hash %q: give the 64 hexadecimal digits that plexus tx showed", args[0])
+			}
 			conn, err := c.conn(cmd)
 			if err != nil {
 				return err

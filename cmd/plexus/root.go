@@ -33,7 +33,7 @@ what they agree on.
 	}
 	add("run", newUpCmd())
 	add("chain", newChainCmd(), newQueryCmd(), newTxCmd(), newKeysCmd())
-	add("tool", newEpochCmd())
+	add("tool", newEpochCmd(), newSDLCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +19,6 @@ import (
 	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/wallet"
-	"github.com/plexus-network/plexus/yuma"
 )
 
 // newTxCmd returns the command that changes the chain: a subcommand per module
@@ -38,6 +35,7 @@ type txClient struct {
 	behalf  string
 	gas     uint64
 	timeout time.Duration
+	maxFee  coinValue
 	dryRun  bool
 }
 
@@ -67,10 +65,15 @@ setting weights and updating an axon are free.`,
 	f.StringVar(&c.from, "from", "", "name of the key that signs (default from home)")
 	f.StringVar(&c.behalf, "for", "", "coldkey, by name or address, that a hotkey acts for")
 	f.Uint64Var(&c.gas, "gas", 0, "limit of gas (default 1.3 times what a trial run uses)")
+	f.Var(&c.maxFee, "max-fee", "most that one transaction may cost in fees (default 0.1plx)")
 	f.DurationVar(&c.timeout, "timeout", 30*time.Second, "wait as long for a block")
 	f.BoolVar(&c.dryRun, "generate-only", false, "print the transaction without signing it")
 
-	builder := &autocli.Builder{Builder: newFlagBuilder(), AddTxConnFlags: func(*cobra.Command) {}}
+	flagBuilder, err := newFlagBuilder()
+	if err != nil {
+		return nil, err
+	}
+	builder := &autocli.Builder{Builder: flagBuilder, AddTxConnFlags: func(*cobra.Command) {}}
 	for _, name := range []string{"subnet", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz", "feegrant", "upgrade"} {
 		sub, err := c.module(name, builder)
 		if err != nil {
@@ -127,7 +130,7 @@ func (c *txClient) take(leaf *cobra.Command) {
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
+		defer shut(conn)
 		if err := c.prepare(cmd, actor, conn, &unsigned); err != nil {
 			return err
 		}
@@ -136,7 +139,7 @@ func (c *txClient) take(leaf *cobra.Command) {
 		err = run(cmd, args)
 		cmd.SetOut(out)
 		if err != nil {
-			return err
+			return c.hint(err)
 		}
 		tx, err := c.cat.app.Encoding.TxConfig.TxJSONDecoder()(unsigned.Bytes())
 		if err != nil {
@@ -254,14 +257,21 @@ func (c *txClient) prepare(cmd *cobra.Command, a ledger.Actor, conn *grpc.Client
 
 // submit sends messages and says what came of it.
 func (c *txClient) submit(cmd *cobra.Command, a ledger.Actor, msgs ...sdk.Msg) error {
+	if len(msgs) == 0 {
+		return errors.New("nothing to do: the command found nothing that it could change")
+	}
 	if c.dryRun {
 		return c.print(cmd, msgs)
 	}
-	l, err := c.dial(ledger.Options{Gas: c.gas, Timeout: c.timeout})
+	o := ledger.Options{Gas: c.gas, Timeout: c.timeout}
+	if c.maxFee.amount != nil {
+		o.MaxFee = *c.maxFee.amount
+	}
+	l, err := c.dial(o)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
+	defer shut(l)
 	r, err := l.Submit(cmd.Context(), a, msgs...)
 	if err != nil {
 		return c.hint(err)
@@ -339,146 +349,4 @@ func (c *txClient) act(use, short string, args cobra.PositionalArgs, build func(
 			return c.submit(cmd, actor, msgs...)
 		},
 	}
-}
-
-// weights puts the commands for weights in the place of the derived ones, with
-// rows as people write them: "3=65535 4=20000".
-func (c *txClient) weights(subnet *cobra.Command) {
-	for _, name := range []string{"set-weights", "commit-weights", "reveal-weights"} {
-		if old := find(subnet, name); old != nil {
-			subnet.RemoveCommand(old)
-		}
-	}
-	var version uint64
-	var salt string
-	set := c.act("set-weights NETUID UID=WEIGHT...", "Replace a validator's weights, each 0 to 65535", cobra.MinimumNArgs(1),
-		func(_ *cobra.Command, a ledger.Actor, args []string) ([]sdk.Msg, error) {
-			n, row, err := rowArgs(args)
-			m := &subnetv1.MsgSetWeights{Account: a.Account(), Netuid: uint32(n), Version: version}
-			m.Uids, m.Weights = columns(row)
-			return []sdk.Msg{m}, err
-		})
-	commit := c.act("commit-weights NETUID UID=WEIGHT...", "Hide weights behind their hash until they are revealed", cobra.MinimumNArgs(2),
-		func(cmd *cobra.Command, a ledger.Actor, args []string) ([]sdk.Msg, error) {
-			n, row, err := rowArgs(args)
-			if err != nil {
-				return nil, err
-			}
-			if salt == "" {
-				salt = rand.Text()
-			}
-			hash, err := ledger.CommitHash(a.Account(), n, row, version, []byte(salt))
-			if err != nil {
-				return nil, err
-			}
-			cmd.PrintErrf("Keep the salt, without it the weights cannot be revealed: --salt %s\n", salt)
-			return []sdk.Msg{&subnetv1.MsgCommitWeights{Account: a.Account(), Netuid: uint32(n), Hash: hash[:]}}, nil
-		})
-	reveal := c.act("reveal-weights NETUID UID=WEIGHT...", "Show the weights of a commit", cobra.MinimumNArgs(2),
-		func(_ *cobra.Command, a ledger.Actor, args []string) ([]sdk.Msg, error) {
-			if salt == "" {
-				return nil, errors.New("reveal with the --salt that the commit showed")
-			}
-			n, row, err := rowArgs(args)
-			m := &subnetv1.MsgRevealWeights{Account: a.Account(), Netuid: uint32(n), Version: version, Salt: []byte(salt)}
-			m.Uids, m.Weights = columns(row)
-			return []sdk.Msg{m}, err
-		})
-	for _, cmd := range []*cobra.Command{set, commit, reveal} {
-		cmd.Flags().Uint64Var(&version, "version", 0, "the subnet's weights version")
-		subnet.AddCommand(cmd)
-	}
-	commit.Flags().StringVar(&salt, "salt", "", "secret that hides the weights (default random)")
-	reveal.Flags().StringVar(&salt, "salt", "", "the salt of the commit")
-}
-
-// rowArgs reads a netuid and a row of weights.
-func rowArgs(args []string) (yuma.Netuid, yuma.Row, error) {
-	netuid, err := netuidArg(args[0])
-	if err != nil {
-		return 0, nil, err
-	}
-	seen := map[yuma.UID]uint16{}
-	for _, arg := range args[1:] {
-		uid, weight, ok := strings.Cut(arg, "=")
-		u, errU := strconv.ParseUint(uid, 10, 16)
-		w, errW := strconv.ParseUint(weight, 10, 16)
-		if !ok || errors.Join(errU, errW) != nil || u >= yuma.MaxNeurons {
-			return 0, nil, fmt.Errorf("weight %q: write UID=WEIGHT, as in 3=65535, with a uid below %d and a weight of 0 to 65535", arg, yuma.MaxNeurons)
-		}
-		if _, twice := seen[yuma.UID(u)]; twice {
-			return 0, nil, fmt.Errorf("weight %q: uid %d has a weight already", arg, u)
-		}
-		seen[yuma.UID(u)] = uint16(w)
-	}
-	row := make(yuma.Row, 0, len(seen))
-	for uid := range yuma.UID(yuma.MaxNeurons) {
-		if w := seen[uid]; w > 0 {
-			row = append(row, yuma.Entry{UID: uid, Value: w})
-		}
-	}
-	return netuid, row, nil
-}
-
-// columns returns a row as messages have it.
-func columns(row yuma.Row) (uids, values []uint32) {
-	for _, e := range row {
-		uids = append(uids, uint32(e.UID))
-		values = append(values, uint32(e.Value))
-	}
-	return uids, values
-}
-
-// hotkeyCmd returns the commands by which a coldkey lets a hotkey act for it.
-func hotkeyCmd(c *txClient) *cobra.Command {
-	cmd := &cobra.Command{Use: "hotkey", Short: "Let a hotkey act for a coldkey, or no longer"}
-	var fees string
-	var lasts time.Duration
-	grant := c.act("grant HOTKEY", "Let a hotkey set weights and update axons for the coldkey that signs", cobra.ExactArgs(1),
-		func(cmd *cobra.Command, a ledger.Actor, args []string) ([]sdk.Msg, error) {
-			hot, err := c.address(cmd, args[0])
-			if err != nil {
-				return nil, err
-			}
-			allowance := wallet.Allowance{}
-			if fees != "" {
-				if allowance.Fees, err = coin.Parse(fees); err != nil {
-					return nil, fmt.Errorf("--fees: %w", err)
-				}
-			}
-			if lasts > 0 {
-				allowance.Until = time.Now().Add(lasts)
-			}
-			return wallet.Grants(a.Account(), hot, allowance)
-		})
-	grant.Flags().StringVar(&fees, "fees", "", "also let it spend as much of the coldkey's coins on fees, as 1plx")
-	grant.Flags().DurationVar(&lasts, "lasts", 0, "end the grant after this time (default never)")
-	var withFees bool
-	revoke := c.act("revoke HOTKEY", "Take back what grant gave", cobra.ExactArgs(1),
-		func(cmd *cobra.Command, a ledger.Actor, args []string) ([]sdk.Msg, error) {
-			hot, err := c.address(cmd, args[0])
-			if err != nil {
-				return nil, err
-			}
-			return wallet.Revocation(a.Account(), hot, withFees)
-		})
-	revoke.Flags().BoolVar(&withFees, "fees", false, "fees were granted too")
-	cmd.AddCommand(grant, revoke)
-	return cmd
-}
-
-// address returns the address of a key of the keyring, or s if it is one.
-func (c *txClient) address(cmd *cobra.Command, s string) (string, error) {
-	if _, err := wallet.ParseAddress(s); err == nil {
-		return s, nil
-	}
-	ring, err := c.keys(cmd)
-	if err != nil {
-		return "", err
-	}
-	k, err := ring.Key(s)
-	if err != nil {
-		return "", err
-	}
-	return k.Address(), nil
 }

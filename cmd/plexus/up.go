@@ -42,6 +42,10 @@ command again. Flags that shape it (--validators, --miners, --cheats,
 			}
 			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 			o.Tempo = yuma.Blocks(tempo)
+			var err error
+			if o.Worker, err = workerCommand(); err != nil {
+				return err
+			}
 			for _, c := range cheats {
 				if c != "none" {
 					o.Cheats = append(o.Cheats, text.Behaviour(c))

@@ -105,7 +105,11 @@ func (e *Engine) Resume(ctx context.Context, r engine.ChatRequest, made []engine
 	for {
 		deltas, finished := j.take()
 		for _, d := range deltas {
-			if err := emit(d); err != nil {
+			err := ctx.Err()
+			if err == nil {
+				err = emit(d)
+			}
+			if err != nil {
 				e.cancel(j)
 				usage.Prompt, usage.Cached = j.prompt, j.cached
 				return usage, err

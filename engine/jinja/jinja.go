@@ -32,7 +32,7 @@ const (
 
 // Budget bounds one rendering. The zero value means the defaults.
 type Budget struct {
-	Steps int // expressions and statements evaluated; 0 means 2 million
+	Steps int // expressions and statements evaluated; 0 means 500,000
 	Bytes int // bytes of text made, intermediate ones too; 0 means 32 MiB
 }
 
@@ -68,7 +68,7 @@ func Parse(source string) (*Template, error) {
 func (t *Template) Render(globals map[string]any, b Budget) (string, error) {
 	r := &run{steps: b.Steps, bytes: b.Bytes}
 	if r.steps == 0 {
-		r.steps = 2_000_000
+		r.steps = 500_000
 	}
 	if r.bytes == 0 {
 		r.bytes = 32 << 20
@@ -116,6 +116,9 @@ func (r *run) step() error {
 	}
 	return nil
 }
+
+// turnSteps is what one turn of a loop costs: it makes a scope.
+const turnSteps = 5
 
 // take takes n bytes of the budget.
 func (r *run) take(n int) error {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // asked is set in the environment of workers.
@@ -16,10 +18,11 @@ const asked = "PLEXUS_ENGINE_WORKER"
 
 // process is a running worker with its pipes.
 type process struct {
-	io.Reader
-	io.WriteCloser
+	out   *os.File // of the worker
+	in    io.WriteCloser
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process is gone
+	told  atomic.Bool   // whether it was told to end
 	once  sync.Once
 	log   *slog.Logger
 	tail  *tail
@@ -42,7 +45,7 @@ func start(command []string, log *slog.Logger) (*process, error) {
 		return nil, err
 	}
 	p.cmd.Stdout = childOut
-	p.Reader, p.WriteCloser = out, in
+	p.out, p.in = out, in
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -51,7 +54,7 @@ func start(command []string, log *slog.Logger) (*process, error) {
 		childOut.Close()
 		started <- err
 		if err == nil {
-			p.wait(out)
+			p.wait()
 		}
 	}()
 	if err := <-started; err != nil {
@@ -61,23 +64,31 @@ func start(command []string, log *slog.Logger) (*process, error) {
 	return p, nil
 }
 
-// wait reaps the worker and says how it ended, unless it was told to.
-func (p *process) wait(out io.Closer) {
+// wait reaps the worker and says how it ended, unless it was told to. What the
+// worker wrote before its end can still be read.
+func (p *process) wait() {
 	err := p.cmd.Wait()
-	out.Close()
 	close(p.ended)
-	if err != nil {
+	if err != nil && !p.told.Load() {
 		p.log.Warn("engine worker ended", "error", err, "said", p.tail.String())
 	}
 }
+
+// Read reads from the worker, up to its end.
+func (p *process) Read(b []byte) (int, error) { return p.out.Read(b) }
+
+// Write writes to the worker.
+func (p *process) Write(b []byte) (int, error) { return p.in.Write(b) }
 
 // Close ends the worker and waits for its end.
 func (p *process) Close() error {
 	var err error
 	p.once.Do(func() {
-		err = p.WriteCloser.Close()
+		p.told.Store(true)
+		err = p.in.Close()
 		_ = p.cmd.Process.Kill() // fails only where the process is gone
 		<-p.ended
+		err = errors.Join(err, p.out.Close())
 	})
 	return err
 }

@@ -134,7 +134,12 @@ func (e *Engine) Chat(ctx context.Context, r engine.ChatRequest, emit func(engin
 		return engine.Usage{}, err
 	}
 	defer in.Close()
-	s := &stream{telling: e.telling(), top: r.TopCount, emit: emit, vocabulary: e.info.Vocabulary}
+	s := &stream{telling: e.telling(), top: r.TopCount, vocabulary: e.info.Vocabulary, emit: func(d engine.Delta) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return emit(d)
+	}}
 	err = s.read(&touching{io.LimitReader(in, maxBody), alive})
 	if errors.Is(err, errBroken) {
 		err = cause(ctx, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -106,6 +107,10 @@ func canned(t *testing.T, answer http.HandlerFunc) string {
 		if q.URL.Path == "/v1/models" {
 			fmt.Fprint(w, `{"data":[{"id":"random"}]}`)
 			return
+		}
+		// Only a server that has read the request sees its client leave.
+		if _, err := io.Copy(io.Discard, q.Body); err != nil {
+			t.Error(err)
 		}
 		answer(w, q)
 	}))

@@ -9,12 +9,12 @@
 
 enum { max_nodes = 8192, all_threads = -1 };
 
-// A layer's parameters, their gradients, and what its forward pass leaves for
-// its backward pass.
+// A layer's parameters.
 typedef struct {
     tensor attn_norm, wq, wk, wv, wo, ffn_norm, gate, up, down;
 } weights;
 
+// What a layer's forward pass leaves for its backward pass.
 typedef struct {
     tensor x, xhat, xn;        // input, normalised, scaled
     tensor q, k, v;            // [head, token, heads, rows], rotated
@@ -50,8 +50,14 @@ typedef struct note {
     product_of of;                // of a product, without its pointers
 } note;
 
+// must ends the process when memory for a few bytes is short, as ggml does.
+static void *must(void *p) {
+    if (!p) abort();
+    return p;
+}
+
 static note *take_note(graph *g, note n) {
-    note *kept = malloc(sizeof *kept);
+    note *kept = must(malloc(sizeof *kept));
     *kept = n;
     kept->g = g;
     kept->next = g->notes;
@@ -263,7 +269,7 @@ static tensor input(graph *g, tensor t) {
 static void build(graph *g, float *grads) {
     struct ggml_context *c = g->ctx;
     int64_t n = places(g);
-    trace *t = calloc(g->s.layers, sizeof *t);
+    trace *t = must(calloc(g->s.layers, sizeof *t));
 
     g->tokens = input(g, ggml_new_tensor_1d(c, GGML_TYPE_I32, n));
     g->positions = input(g, ggml_new_tensor_1d(c, GGML_TYPE_I32, g->length));

@@ -224,7 +224,11 @@ func (e *Engine) call(ctx context.Context, p *pipe, k kind, payload []byte, take
 	for {
 		frames, finished := c.take()
 		for _, f := range frames {
-			if err := take(f); err != nil {
+			err := ctx.Err()
+			if err == nil {
+				err = take(f)
+			}
+			if err != nil {
 				e.giveUp(p, id)
 				return engine.Usage{}, err
 			}

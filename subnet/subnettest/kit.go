@@ -20,9 +20,9 @@ import (
 // maxBody bounds the bytes of a challenge.
 const maxBody = 1 << 20
 
-// Run checks a kind. make returns a new mechanism that knows no miner; all that
+// Run checks a kind. fresh returns a new mechanism that knows no miner; all that
 // it returns serve the same subnet, and so agree on what a right answer is.
-func Run(t *testing.T, make func(t *testing.T) subnet.Mechanism) {
+func Run(t *testing.T, fresh func(t *testing.T) subnet.Mechanism) {
 	for name, check := range map[string]func(k kit){
 		"Kind":                  kit.kind,
 		"ChallengesDiffer":      kit.challengesDiffer,
@@ -40,13 +40,13 @@ func Run(t *testing.T, make func(t *testing.T) subnet.Mechanism) {
 		"Forget":                kit.forget,
 		"ManyAtOnce":            kit.manyAtOnce,
 	} {
-		t.Run(name, func(t *testing.T) { check(kit{t: t, make: make}) })
+		t.Run(name, func(t *testing.T) { check(kit{t: t, fresh: fresh}) })
 	}
 }
 
 type kit struct {
-	t    *testing.T
-	make func(t *testing.T) subnet.Mechanism
+	t     *testing.T
+	fresh func(t *testing.T) subnet.Mechanism
 }
 
 // trial lets worker answer a challenge of validator's as the miner at uid.
@@ -112,14 +112,14 @@ func (k kit) score(m subnet.Mechanism, trials ...subnet.Trial) []subnet.Score {
 }
 
 func (k kit) kind() {
-	a, b := k.make(k.t).Kind(), k.make(k.t).Kind()
+	a, b := k.fresh(k.t).Kind(), k.fresh(k.t).Kind()
 	if a != b || !regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`).MatchString(a) {
 		k.t.Errorf("kinds %q and %q, want one name in lower case", a, b)
 	}
 }
 
 func (k kit) challengesDiffer() {
-	m := k.make(k.t)
+	m := k.fresh(k.t)
 	seen := map[string]bool{}
 	for range 64 {
 		body := string(k.task(m, 0).Body)
@@ -134,7 +134,7 @@ func (k kit) challengesDiffer() {
 }
 
 func (k kit) honestWorkEarns() {
-	m, worker := k.make(k.t), k.make(k.t)
+	m, worker := k.fresh(k.t), k.fresh(k.t)
 	for i := range 20 {
 		s := k.score(m, k.trial(m, worker, 1))[0]
 		if s.Value == 0 || s.Reject {
@@ -144,7 +144,7 @@ func (k kit) honestWorkEarns() {
 }
 
 func (k kit) workHeedsContext() {
-	m := k.make(k.t)
+	m := k.fresh(k.t)
 	ctx, cancel := context.WithCancel(k.t.Context())
 	cancel()
 	if err := m.Work(ctx, k.task(m, 1), func([]byte) error { return nil }); !errors.Is(err, context.Canceled) {
@@ -153,7 +153,7 @@ func (k kit) workHeedsContext() {
 }
 
 func (k kit) workHeedsEmit() {
-	m := k.make(k.t)
+	m := k.fresh(k.t)
 	enough := errors.New("enough")
 	calls := 0
 	err := m.Work(k.t.Context(), k.task(m, 1), func([]byte) error { calls++; return enough })
@@ -163,7 +163,7 @@ func (k kit) workHeedsEmit() {
 }
 
 func (k kit) workRefusesGarbage() {
-	m := k.make(k.t)
+	m := k.fresh(k.t)
 	for _, body := range [][]byte{nil, {0xFF}, bytes.Repeat([]byte{0xFF}, 1000)} {
 		task := k.task(m, 1)
 		task.Body = body
@@ -173,12 +173,12 @@ func (k kit) workRefusesGarbage() {
 	}
 }
 
-func (k kit) scoreOfNothing() { k.score(k.make(k.t)) }
+func (k kit) scoreOfNothing() { k.score(k.fresh(k.t)) }
 
 // worthless checks that trials of uid 1 score 0 and leave uid 2 in peace.
 func (k kit) worthless(m subnet.Mechanism, t subnet.Trial) {
 	k.t.Helper()
-	honest := k.trial(m, k.make(k.t), 2)
+	honest := k.trial(m, k.fresh(k.t), 2)
 	scores := k.score(m, t, honest)
 	if scores[0].Value != 0 || scores[0].Reason == "" {
 		k.t.Errorf("score = %+v, want 0 and a reason", scores[0])
@@ -189,8 +189,8 @@ func (k kit) worthless(m subnet.Mechanism, t subnet.Trial) {
 }
 
 func (k kit) scoreOfNoAnswer() {
-	m := k.make(k.t)
-	t := k.trial(m, k.make(k.t), 1)
+	m := k.fresh(k.t)
+	t := k.trial(m, k.fresh(k.t), 1)
 	t.Answer.Body, t.Answer.Err = nil, errors.New("unreachable")
 	k.worthless(m, t)
 	if s := k.score(m, t)[0]; s.Reject {
@@ -199,17 +199,17 @@ func (k kit) scoreOfNoAnswer() {
 }
 
 func (k kit) scoreOfGarbage() {
-	m := k.make(k.t)
+	m := k.fresh(k.t)
 	for _, body := range [][]byte{nil, {0xFF}, bytes.Repeat([]byte{7}, 100_000)} {
-		t := k.trial(m, k.make(k.t), 1)
+		t := k.trial(m, k.fresh(k.t), 1)
 		t.Answer.Body = body
 		k.worthless(m, t)
 	}
 }
 
 func (k kit) scoreOfBrokenOff() {
-	m := k.make(k.t)
-	t := k.trial(m, k.make(k.t), 1)
+	m := k.fresh(k.t)
+	t := k.trial(m, k.fresh(k.t), 1)
 	t.Answer.Body = t.Answer.Body[:len(t.Answer.Body)-1]
 	k.worthless(m, t)
 }
@@ -217,7 +217,7 @@ func (k kit) scoreOfBrokenOff() {
 // scoreOfForeignAnswer passes off answers made for another miner. One may be
 // right by luck; not all of many.
 func (k kit) scoreOfForeignAnswer() {
-	m, worker := k.make(k.t), k.make(k.t)
+	m, worker := k.fresh(k.t), k.fresh(k.t)
 	for range 40 {
 		t := k.trial(m, worker, 2)
 		t.Task.Miner.UID, t.Task.Miner.Account, t.Task.Miner.PeerID = 1, "plx1miner1", "miner1"
@@ -229,7 +229,7 @@ func (k kit) scoreOfForeignAnswer() {
 }
 
 func (k kit) snapshotRoundTrip() {
-	m, worker := k.make(k.t), k.make(k.t)
+	m, worker := k.fresh(k.t), k.fresh(k.t)
 	for range 3 {
 		k.score(m, k.trial(m, worker, 1), k.trial(m, worker, 2))
 	}
@@ -237,7 +237,7 @@ func (k kit) snapshotRoundTrip() {
 	if err != nil {
 		k.t.Fatalf("Snapshot: %v", err)
 	}
-	other := k.make(k.t)
+	other := k.fresh(k.t)
 	if err := other.Restore(bytes.Clone(state)); err != nil {
 		k.t.Fatalf("Restore: %v", err)
 	}
@@ -245,7 +245,7 @@ func (k kit) snapshotRoundTrip() {
 	if err != nil || !bytes.Equal(again, state) {
 		k.t.Errorf("snapshot of what was restored = %q, %v; want %q", again, err, state)
 	}
-	empty, err := k.make(k.t).Snapshot()
+	empty, err := k.fresh(k.t).Snapshot()
 	if err != nil {
 		k.t.Fatalf("Snapshot: %v", err)
 	}
@@ -258,8 +258,8 @@ func (k kit) snapshotRoundTrip() {
 }
 
 func (k kit) restoreRefusesGarbage() {
-	m := k.make(k.t)
-	k.score(m, k.trial(m, k.make(k.t), 1))
+	m := k.fresh(k.t)
+	k.score(m, k.trial(m, k.fresh(k.t), 1))
 	before, err := m.Snapshot()
 	if err != nil {
 		k.t.Fatalf("Snapshot: %v", err)
@@ -275,13 +275,13 @@ func (k kit) restoreRefusesGarbage() {
 }
 
 func (k kit) forget() {
-	m := k.make(k.t)
+	m := k.fresh(k.t)
 	empty, err := m.Snapshot()
 	if err != nil {
 		k.t.Fatalf("Snapshot: %v", err)
 	}
 	m.Forget(9)
-	k.score(m, k.trial(m, k.make(k.t), 1))
+	k.score(m, k.trial(m, k.fresh(k.t), 1))
 	m.Forget(1)
 	if got, err := m.Snapshot(); err != nil || !bytes.Equal(got, empty) {
 		k.t.Errorf("snapshot after Forget = %q, %v; want %q", got, err, empty)
@@ -289,7 +289,7 @@ func (k kit) forget() {
 }
 
 func (k kit) manyAtOnce() {
-	m := k.make(k.t)
+	m := k.fresh(k.t)
 	var wg sync.WaitGroup
 	for uid := range yuma.UID(8) {
 		wg.Go(func() {

@@ -39,7 +39,7 @@ type Manifest struct {
 	// milliseconds; 10000.
 	Gate int `json:"gate_ms,omitempty"`
 	// Penalty is how long a proven cheat earns nothing, in seconds; 600. It
-	// doubles with every further proof.
+	// doubles each time that it cheats again after that.
 	Penalty int `json:"penalty_s,omitempty"`
 
 	// Greedy and Sampled are the margins expected at temperature 0 and above.

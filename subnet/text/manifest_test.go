@@ -46,7 +46,7 @@ func TestBadManifest(t *testing.T) {
 		{good, `[]`, "cannot unmarshal"},
 		{good, good + `{}`, "more than one"},
 		{good, strings.Repeat(" ", maxManifest+1), "65537 bytes"},
-		{`{`, `{"modle":"m",`, "modle"},
+		{`{`, `{"mode":"m",`, `"mode"`},
 		{`"model":"toy-1"`, `"model":""`, "model"},
 		{`"file_hash":"`, `"file_hash":"x`, "file_hash"},
 		{`"template_hash":"`, `"template_hash":"x`, "template_hash"},

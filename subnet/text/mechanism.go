@@ -34,10 +34,10 @@ func (o Options) withDefaults() Options {
 	if o.Seed == [32]byte{} {
 		rand.Read(o.Seed[:])
 	}
-	o.Challenge = or(o.Challenge, 128)
+	o.Challenge = max(or(o.Challenge, 128), 1)
 	o.AuditMin = or(o.AuditMin, 0.05)
 	o.AuditMax = or(o.AuditMax, 1)
-	o.Checks = or(o.Checks, 1)
+	o.Checks = max(o.Checks, 1)
 	o.Flush = or(o.Flush, 25*time.Millisecond)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return o
@@ -236,38 +236,49 @@ type verdict struct {
 
 // judge examines one answer, with the engine if it is this answer's turn.
 func (m *Mechanism) judge(ctx context.Context, t subnet.Trial) (verdict, error) {
-	if t.Answer.Err != nil {
-		return verdict{failed: "no answer: " + t.Answer.Err.Error()}, nil
+	e, v := m.open(t)
+	if e == nil {
+		return v, nil
 	}
-	if t.Task.Timeout > 0 && t.Answer.Total > t.Task.Timeout {
-		return verdict{failed: fmt.Sprintf("the answer took %v, %v were allowed", t.Answer.Total, t.Task.Timeout)}, nil
-	}
-	request, err := DecodeRequest(t.Task.Body)
-	if err != nil {
-		return verdict{note: "the request itself is " + err.Error()}, nil
-	}
-	prompt, err := m.prompt(request)
-	if err != nil {
-		return verdict{note: "the prompt cannot be checked: " + err.Error()}, nil
-	}
-	r, err := newReply(t.Answer.Body)
-	if err != nil {
-		return verdict{failed: err.Error(), cheated: true}, nil
-	}
-	f := form{engine: m.engine, prompt: prompt, stop: request.Stop, limit: m.limit(request), evidence: m.manifest.Evidence}
-	if broken := f.broken(r); broken != "" {
-		return verdict{failed: broken, cheated: true}, nil
-	}
-	v := verdict{tokens: len(r.tokens)}
 	if !m.due(t.Task) {
 		v.note = "not checked this time"
 		return v, nil
 	}
-	return m.check(ctx, f, r, m.sampling(t.Task, request), v)
+	return m.check(ctx, e, v)
 }
 
-// check spends a prefill on a well-formed reply.
-func (m *Mechanism) check(ctx context.Context, f form, r reply, s engine.Sampling, v verdict) (verdict, error) {
+// exam is an answer in good form, ready to be replayed.
+type exam struct {
+	form     form
+	reply    reply
+	sampling engine.Sampling
+}
+
+// open reads a trial; there is no exam where its verdict stands already.
+func (m *Mechanism) open(t subnet.Trial) (*exam, verdict) {
+	if err := t.Answer.Err; err != nil {
+		return nil, verdict{failed: "no answer: " + err.Error()}
+	}
+	if t.Task.Timeout > 0 && t.Answer.Total > t.Task.Timeout {
+		return nil, verdict{failed: fmt.Sprintf("the answer took %v, %v were allowed", t.Answer.Total, t.Task.Timeout)}
+	}
+	request, prompt, err := m.read(t.Task)
+	if err != nil {
+		return nil, verdict{note: "the request cannot be checked: " + err.Error()}
+	}
+	r, err := newReply(t.Answer.Body)
+	if err != nil {
+		return nil, verdict{failed: err.Error(), cheated: true}
+	}
+	f := form{engine: m.engine, prompt: prompt, stop: request.Stop, limit: m.limit(request), evidence: m.manifest.Evidence}
+	if broken := f.broken(r); broken != "" {
+		return nil, verdict{failed: broken, cheated: true}
+	}
+	return &exam{form: f, reply: r, sampling: m.sampling(t.Task, request)}, verdict{tokens: len(r.tokens)}
+}
+
+// check spends a prefill on a reply in good form.
+func (m *Mechanism) check(ctx context.Context, e *exam, v verdict) (verdict, error) {
 	select {
 	case m.checks <- struct{}{}:
 		defer func() { <-m.checks }()
@@ -275,10 +286,10 @@ func (m *Mechanism) check(ctx context.Context, f form, r reply, s engine.Samplin
 		return v, ctx.Err()
 	}
 	calibration := m.manifest.Sampled
-	if s.Temperature == 0 {
+	if e.sampling.Temperature == 0 {
 		calibration = m.manifest.Greedy
 	}
-	found, err := f.replay(ctx, r, s, calibration)
+	found, err := e.form.replay(ctx, e.reply, e.sampling, calibration)
 	if errors.Is(err, engine.ErrTooLong) {
 		v.note = "too long for this validator to check"
 		return v, nil
@@ -307,7 +318,7 @@ func (m *Mechanism) due(t subnet.Task) bool {
 	m.mu.Lock()
 	r := m.records[t.Miner.UID]
 	share := m.options.AuditMax
-	if r != nil && r.State != Rejected && r.Tokens >= probation {
+	if r != nil && r.State != rejected && r.Tokens >= probation {
 		share = m.options.AuditMin + (m.options.AuditMax-m.options.AuditMin)*(1-r.reputation())
 	}
 	m.mu.Unlock()
@@ -322,7 +333,7 @@ func (m *Mechanism) learn(t subnet.Trial, v verdict) (proven bool) {
 	uid := t.Task.Miner.UID
 	r := m.records[uid]
 	if r == nil {
-		r = &record{State: Fresh}
+		r = &record{State: fresh}
 		m.records[uid] = r
 	}
 	now := t.Answer.Received
@@ -336,7 +347,7 @@ func (m *Mechanism) learn(t subnet.Trial, v verdict) (proven bool) {
 	}
 	m.options.Log.Debug("answer judged", "uid", uid, "tokens", v.tokens, "checked", v.found.tokens,
 		"missed", v.found.missed, "evidence", r.Evidence, "state", r.State, "proven", proven)
-	if v.tokens > 0 && v.failed == "" && r.State != Rejected {
+	if v.tokens > 0 && v.failed == "" && r.State != rejected {
 		r.deliver(v.tokens, float64(v.tokens)/max(t.Answer.Total.Seconds(), 1e-3), now)
 	}
 	return proven
@@ -350,7 +361,7 @@ func (m *Mechanism) score(t subnet.Trial, v verdict, proven bool) subnet.Score {
 	case proven:
 		s.Reason = "rejected: " + cmp.Or(s.Reason, "its tokens are not what the model says")
 	case v.failed != "":
-	case r.State == Rejected:
+	case r.State == rejected:
 		s.Reason = fmt.Sprintf("rejected before, on trial again until %s", r.Until.UTC().Format(time.RFC3339))
 	default:
 		s.Value = r.quality() * (0.625*m.volume(r, t.Answer.Received) + 0.375*m.speed(r, t.Answer.First))
@@ -378,7 +389,7 @@ func (m *Mechanism) speed(r *record, first time.Duration) float64 {
 	}
 	var rates []float64
 	for _, uid := range slices.Sorted(maps.Keys(m.records)) {
-		if o := m.records[uid]; o.State != Rejected && o.Rate > 0 {
+		if o := m.records[uid]; o.State != rejected && o.Rate > 0 {
 			rates = append(rates, o.Rate)
 		}
 	}

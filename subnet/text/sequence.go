@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// State is where the sequential test of a miner stands. The zero State is
+// state is where the sequential test of a miner stands. The zero state is
 // invalid.
-type State uint8
+type state uint8
 
-// A miner starts Fresh, is Trusted from the first test that it passes, and
-// Rejected from the first that it fails until it passes one after its penalty.
+// A miner starts fresh, is trusted from the first test that it passes, and
+// rejected from the first that it fails until it passes one after its penalty.
 const (
-	Fresh State = iota + 1
-	Trusted
-	Rejected
+	fresh state = iota + 1
+	trusted
+	rejected
 )
 
 // next lists every legal move; what is absent is forbidden.
-var next = map[State][]State{
-	Fresh:    {Trusted, Rejected},
-	Trusted:  {Trusted, Rejected},
-	Rejected: {Trusted, Rejected},
+var next = map[state][]state{
+	fresh:    {trusted, rejected},
+	trusted:  {trusted, rejected},
+	rejected: {trusted, rejected},
 }
 
 // Bounds of Wald's sequential test, ln((1−β)/α) and ln(β/(1−α)) for α = 10⁻⁴
@@ -45,7 +45,7 @@ const maxDoubling = 10
 
 // record is what a validator remembers of one miner.
 type record struct {
-	State    State     `json:"state"`
+	State    state     `json:"state"`
 	Evidence float64   `json:"evidence"` // Λ: Σ ln f1/f0 since the last decision
 	Tokens   int       `json:"tokens"`   // checked since the last rejection
 	Rejects  int       `json:"rejects"`
@@ -56,7 +56,7 @@ type record struct {
 	Rate     float64   `json:"rate"`      // tokens per second, moving average; 0 unknown
 }
 
-func (r *record) move(to State) {
+func (r *record) move(to state) {
 	if !slices.Contains(next[r.State], to) {
 		panic(fmt.Sprintf("text: no move from state %d to %d", r.State, to))
 	}
@@ -64,23 +64,28 @@ func (r *record) move(to State) {
 }
 
 // learn adds evidence from tokens checked at now, and tells whether that
-// proves the miner a cheat.
+// proves the miner a cheat. Every proof after an end of the penalty doubles
+// it; one before only begins it anew, so that a mistake that a miner makes all
+// the time and then mends does not shut it out for good.
 func (r *record) learn(evidence float64, tokens int, now time.Time, penalty time.Duration) (proven bool) {
 	r.Evidence += evidence
 	r.Tokens += tokens
+	serving := r.State == rejected && now.Before(r.Until)
 	switch {
 	case r.Evidence >= rejectAt:
-		r.Until = now.Add(penalty << min(r.Rejects, maxDoubling))
-		r.Rejects++
+		if !serving {
+			r.Rejects++
+		}
+		r.Until = now.Add(penalty << min(r.Rejects-1, maxDoubling))
 		r.Evidence, r.Tokens = 0, 0
-		r.move(Rejected)
+		r.move(rejected)
 		return true
 	case r.Evidence > acceptAt:
-	case r.State == Rejected && now.Before(r.Until):
+	case serving:
 		r.Evidence = acceptAt // passed, but must wait out its penalty
 	default:
 		r.Evidence = 0
-		r.move(Trusted)
+		r.move(trusted)
 	}
 	return false
 }
@@ -91,9 +96,9 @@ func (r *record) learn(evidence float64, tokens int, now time.Time, penalty time
 func (r *record) quality() float64 {
 	sigmoid := 1 / (1 + math.Exp(r.Evidence))
 	switch r.State {
-	case Rejected:
+	case rejected:
 		return 0
-	case Trusted:
+	case trusted:
 		return min(1, 2*sigmoid)
 	default:
 		return sigmoid
@@ -132,5 +137,5 @@ func (r *record) valid() bool {
 		}
 	}
 	_, known := next[r.State]
-	return known && r.Evidence < rejectAt && r.Tokens >= 0 && r.Rejects >= 0 && r.Volume >= 0 && r.Rate >= 0
+	return known && r.Evidence < rejectAt && r.Tokens >= 0 && r.Rejects >= 0 && (r.State != rejected || r.Rejects > 0) && r.Volume >= 0 && r.Rate >= 0
 }

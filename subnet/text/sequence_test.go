@@ -19,7 +19,7 @@ func draw(r *rand.Rand, histogram [bins]float64) float64 {
 
 // decide runs one sequential test and returns its decision and length.
 func decide(r *rand.Rand, c Calibration, histogram [bins]float64) (rejected bool, tokens int) {
-	for m := (&record{State: Fresh}); m.State == Fresh; tokens++ {
+	for m := (&record{State: fresh}); m.State == fresh; tokens++ {
 		rejected = m.learn(c.weigh(draw(r, histogram)), 1, epoch0, time.Minute)
 	}
 	return rejected, tokens
@@ -61,5 +61,5 @@ func TestForbiddenMovePanics(t *testing.T) {
 			t.Error("a record moved from no state")
 		}
 	}()
-	new(record).move(Trusted)
+	new(record).move(trusted)
 }

@@ -111,7 +111,7 @@ func TestHonestMinerIsNeverRejected(t *testing.T) {
 			o.Noise = noise
 			rejected, tokens := b.run(miner(o), 1, 100)
 			r := b.validator.records[1]
-			if rejected || r.State != Trusted || r.Rejects != 0 {
+			if rejected || r.State != trusted || r.Rejects != 0 {
 				t.Fatalf("after %d tokens: rejected %v, record %+v; want trusted", tokens, rejected, r)
 			}
 			if trial := b.ask(miner(o), 1); b.score(trial)[0].Value < 0.7 {
@@ -324,10 +324,10 @@ func TestLateAnswerEarnsNothing(t *testing.T) {
 func TestStopTextEndsAnswer(t *testing.T) {
 	b := newBench(t, Options{})
 	for i := range 20 {
-		body := must(Request{Prompt: fmt.Sprint("go on ", i), MaxTokens: 60, Temperature: 1.2, Stop: []string{"e", "a"}}.Encode())
+		body := must(Request{Prompt: fmt.Sprint("go on ", i), MaxTokens: 60, Temperature: 1.2, Stop: []string{"e", "at", "a long one"}}.Encode())
 		trial := b.askFor(miner(declared), 1, body)
 		c := whole(t, trial.Answer.Body)
-		if strings.ContainsAny(c.Text, "ea") {
+		if strings.Contains(c.Text, "e") || strings.Contains(c.Text, "at") {
 			t.Fatalf("the text %q goes on after a stop text", c.Text)
 		}
 		if s := b.score(trial)[0]; s.Value == 0 {
@@ -347,6 +347,10 @@ func TestRejectedMinerReturns(t *testing.T) {
 	if got, want := until.Sub(b.now), 10*time.Minute; got != want {
 		t.Errorf("penalty = %v, want %v", got, want)
 	}
+	if again, _ := b.run(miner(o), 1, 20); !again || b.validator.records[1].Until.Sub(b.now) != 10*time.Minute {
+		t.Errorf("a cheat that goes on has the record %+v, want the same penalty anew", b.validator.records[1])
+	}
+	until = b.validator.records[1].Until
 	for b.now.Before(until) {
 		trial := b.ask(miner(declared), 1)
 		if !trial.Answer.Received.Before(until) {

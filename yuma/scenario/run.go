@@ -184,6 +184,9 @@ func (st *state) setWeights(o op) error {
 	if o.Block == nil {
 		return errors.New("block is missing")
 	}
+	if len(o.UIDs) == 0 {
+		return errors.New("uids is missing or empty: name the validators, as in [0, 1]")
+	}
 	for _, uid := range o.UIDs {
 		if err := st.known(uid); err != nil {
 			return err

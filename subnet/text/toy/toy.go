@@ -87,7 +87,7 @@ func (e *Engine) Chat(ctx context.Context, r engine.ChatRequest, emit func(engin
 	if r.MaxTokens > 0 {
 		limit = min(limit, r.MaxTokens)
 	}
-	call, said := e.calls.Add(1), ""
+	call, said := e.calls.Add(1), speech{stops: r.Stop}
 	for usage.Completion < limit {
 		if err := e.pause(ctx); err != nil {
 			return usage, err
@@ -100,8 +100,9 @@ func (e *Engine) Chat(ctx context.Context, r engine.ChatRequest, emit func(engin
 			Token: picked.Token, LogProb: picked.LogProb, Top: top[:min(r.TopCount, len(top))],
 		}}}
 		ended := e.Ends(picked.Token)
-		d.Text, said, ended = cut(said, e.Decode([]engine.Token{picked.Token}), r.Stop, ended)
-		if ended {
+		var stopped bool
+		d.Text, stopped = said.say(e.Decode([]engine.Token{picked.Token}), ended || usage.Completion == limit)
+		if ended = ended || stopped; ended {
 			usage.Finish = engine.FinishStop
 		}
 		if err := emit(d); err != nil {
@@ -114,15 +115,41 @@ func (e *Engine) Chat(ctx context.Context, r engine.ChatRequest, emit func(engin
 	return usage, nil
 }
 
-// cut ends a text before a stop text. A text of one byte per token is never
-// ahead of a longer stop text, so tests use stop texts of one byte.
-func cut(said, more string, stops []string, ended bool) (string, string, bool) {
-	for _, s := range stops {
-		if i := strings.Index(said+more, s); i >= 0 {
-			return (said + more)[min(len(said), i):i], said, true
+// speech is an answer's text as it grows.
+type speech struct {
+	stops []string
+	all   string
+	shown int // bytes of all that were handed out
+}
+
+// say adds a piece and returns what may be shown: all that cannot be the
+// beginning of a stop text, or all up to one. last flushes what is held back.
+func (s *speech) say(piece string, last bool) (out string, stopped bool) {
+	s.all += piece
+	end := len(s.all)
+	for _, stop := range s.stops {
+		if i := strings.Index(s.all[:end], stop); i >= 0 {
+			end, stopped = i, true
 		}
 	}
-	return more, said + more, ended
+	if !stopped && !last {
+		end -= s.unsure()
+	}
+	out, s.shown = s.all[s.shown:end], end
+	return out, stopped
+}
+
+// unsure is how many bytes at the end may begin a stop text.
+func (s *speech) unsure() int {
+	most := 0
+	for _, stop := range s.stops {
+		for n := range len(stop) {
+			if n > most && strings.HasSuffix(s.all, stop[:n]) {
+				most = n
+			}
+		}
+	}
+	return most
 }
 
 func (e *Engine) pause(ctx context.Context) error {
