@@ -221,7 +221,7 @@ func (g *Gateway) Run(ctx context.Context, l net.Listener) error {
 			stop() // requests that are still running end now
 			_ = server.Close()
 		}
-		<-failed
+		err = <-failed
 	}
 	close(g.done)
 	g.late.Wait()

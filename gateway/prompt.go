@@ -114,7 +114,7 @@ func parse(body []byte, v any) *problem {
 }
 
 func notJSON(err error) *problem {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // reads the decoder's own error, which is not wrapped
 	case *json.UnmarshalTypeError:
 		field := strings.TrimPrefix(e.Field, "settings.") // Go's name for what is embedded
 		if field == "" {
@@ -140,8 +140,9 @@ func wanted(t reflect.Type) string {
 		return "an object"
 	case reflect.Int, reflect.Int64, reflect.Int32:
 		return "a whole number"
+	default:
+		return "a number"
 	}
-	return "a number"
 }
 
 // neutral tells whether raw is null or one of values, numbers by their value.

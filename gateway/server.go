@@ -76,7 +76,7 @@ func (g *Gateway) guarded(next http.Handler) http.Handler {
 			if p == nil {
 				return
 			}
-			if p == http.ErrAbortHandler { // the one panic that net/http means for itself
+			if p == http.ErrAbortHandler { //nolint:errorlint // the one panic that net/http means for itself, by its value
 				panic(p)
 			}
 			g.log.Error("a request panicked", "request", requestID(w), "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))

@@ -74,7 +74,7 @@ func (f *fake) say(method string) answer {
 			f.looks++
 			return &cmtservice.GetLatestBlockResponse{
 				BlockId: &cmtproto.BlockID{Hash: []byte(fmt.Sprintf("%032d", f.height()))},
-				Block:   &cmtproto.Block{Header: cmtproto.Header{ChainID: "fake", Height: f.height(), Time: time.Now()}},
+				Block:   &cmtproto.Block{Header: cmtproto.Header{ChainID: "fake", Height: f.height(), Time: time.Now()}}, //nolint:staticcheck // what the client reads
 			}, nil
 		}
 	case "AccountInfo":
@@ -299,7 +299,7 @@ func TestNodeLies(t *testing.T) {
 	}
 	lie("GetBlockByHeight", &cmtservice.GetBlockByHeightResponse{
 		BlockId: &cmtproto.BlockID{Hash: make([]byte, 32)},
-		Block:   &cmtproto.Block{Header: cmtproto.Header{Height: 6}},
+		Block:   &cmtproto.Block{Header: cmtproto.Header{Height: 6}}, //nolint:staticcheck // what the client reads
 	})
 	if h, err := c.BlockHash(t.Context(), 5); err == nil {
 		t.Errorf("took block 6 for block 5: %x", h)

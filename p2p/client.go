@@ -56,8 +56,11 @@ func (h *Host) call(ctx context.Context, to peer.ID, method string, body []byte,
 // exchange writes the request and reads its answer, at once: a peer that
 // refuses a request may never read it to its end.
 func exchange(s network.Stream, m *axonv1.Request, onPiece func(piece []byte) error) (Receipt, error) {
-	sent := make(chan error, 1)
-	go func() { sent <- writeFrame(s, m) }()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_ = writeFrame(s, m) // hear tells better what went wrong
+	}()
 	receipt, err := hear(s, m, onPiece)
 	if err != nil {
 		_ = s.Reset() // err says more

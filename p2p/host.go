@@ -325,7 +325,7 @@ func (h *Host) Close() error {
 // log.
 func (h *Host) complain(msg string, from peer.ID, err error) {
 	h.noise.Do(func() {
-		h.log.Debug(msg, "peer", from, "err", err)
+		h.log.Debug("a peer did wrong", "what", msg, "peer", from, "err", err)
 	})
 }
 

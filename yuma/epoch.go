@@ -218,7 +218,7 @@ func (e *epoch) pay(r *Result) {
 	earned := slices.ContainsFunc(e.due, positive)
 
 	var mined, validated []coin.Amount
-	left, rest := pot, coin.Amount(0)
+	var left, rest coin.Amount
 	switch {
 	case ranked && earned:
 		mined, left = coin.Divide(pot/2, e.vote.rank)

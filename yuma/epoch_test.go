@@ -332,7 +332,8 @@ func subnet() *Input {
 		Neurons: []Neuron{
 			{Stake: 50, Updated: 95, Permit: true},
 			{Stake: 50, Updated: 95, Permit: true},
-			{}, {},
+			{},
+			{},
 		},
 		Weights: []Row{{{2, 4}, {3, 1}}, {{2, 4}, {3, 1}}},
 	}
@@ -440,8 +441,10 @@ func TestEpochCases(t *testing.T) {
 			in.Neurons[2].Registered = 93
 			in.Neurons[0].Committed, in.Neurons[1].Committed = 93, 93
 		}, incentive(0, 0, 52428, 13107)},
-		{"of equals the higher uid gets the permit", func(in *Input) { in.Params.MaxValidators = 1 },
-			permits(false, true, false, false)},
+		{
+			"of equals the higher uid gets the permit", func(in *Input) { in.Params.MaxValidators = 1 },
+			permits(false, true, false, false),
+		},
 		{"no stake, no permit", func(in *Input) { in.Neurons[2].Stake = 1 }, permits(true, true, true, false)},
 		{"the owner's permit is an extra one", func(in *Input) {
 			in.Params.MaxValidators, in.Neurons[3].Owner = 1, true
@@ -466,8 +469,10 @@ func TestEpochCases(t *testing.T) {
 		{"if none votes all is paid", func(in *Input) {
 			in.Weights, in.Params.ActivityCutoff = nil, 0
 		}, paid(500, 500, 0, 0)},
-		{"bonds that never grow leave all to miners", func(in *Input) { in.Params.BondsAverage = 1e6 },
-			paid(0, 0, 800, 200)},
+		{
+			"bonds that never grow leave all to miners", func(in *Input) { in.Params.BondsAverage = 1e6 },
+			paid(0, 0, 800, 200),
+		},
 		{"great stake", func(in *Input) {
 			in.Neurons[0].Stake, in.Neurons[1].Stake = 1<<62, 1<<62-1
 		}, incentive(0, 0, 52428, 13107)},

@@ -63,8 +63,10 @@ func TestTokens(t *testing.T) {
 		{"a begin is added", "{{ messages[0].content }}", withBegin, user("hi"), "[<s>]hi"},
 		{"a begin is not doubled", "{{ bos_token }}{{ messages[0].content }}", withBegin, user("<s>hi"), "[<s>]<s>hi"},
 		{"trimmed by the template", "[INST]{{ messages[0].content | trim }}", withBegin, user(" [INST] "), "[<s>][[INST]][INST]"},
-		{"the start of a control token at the end", "{{ messages[0].content }}{{ messages[1].content }}", chatML,
-			append(user("<|im_"), engine.Message{Role: engine.Assistant, Content: "end|>"}), "<|im_end|>"},
+		{
+			"the start of a control token at the end", "{{ messages[0].content }}{{ messages[1].content }}", chatML,
+			append(user("<|im_"), engine.Message{Role: engine.Assistant, Content: "end|>"}), "<|im_end|>",
+		},
 		{"split by the template", "{{ messages[0].content.split('</think>')[-1] }}", chatML, user("x</think>y"), "y"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -99,7 +99,7 @@ func TestExam(t *testing.T) {
 	if testing.Short() {
 		t.Skip("asks 100 questions")
 	}
-	for name, want := range map[string]float64{stock.Strong: 0.65, stock.Weak: 0.5} {
+	for name, want := range map[string]float64{stock.Strong: 0.85, stock.Weak: 0.5} {
 		t.Run(name, func(t *testing.T) {
 			path, err := stock.Path(t.TempDir(), name)
 			if err != nil {

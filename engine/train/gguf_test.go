@@ -96,9 +96,19 @@ func TestHalfIsTheNearest(t *testing.T) {
 		x    float32
 		want uint16
 	}{
-		{0, 0}, {1, 0x3c00}, {-2, 0xc000}, {65504, 0x7bff}, {65520, 0x7c00}, {1e9, 0x7c00}, {float32(math.Inf(-1)), 0xfc00},
-		{1 + 1.0/2048, 0x3c00}, {1 + 3.0/2048, 0x3c02}, // ties go to even
-		{5.9604645e-08, 1}, {2.9802322e-08, 0}, {6.103515625e-05, 0x0400}, {6.097555e-05, 0x03ff},
+		{0, 0},
+		{1, 0x3c00},
+		{-2, 0xc000},
+		{65504, 0x7bff},
+		{65520, 0x7c00},
+		{1e9, 0x7c00},
+		{float32(math.Inf(-1)), 0xfc00},
+		{1 + 1.0/2048, 0x3c00},
+		{1 + 3.0/2048, 0x3c02}, // ties go to even
+		{5.9604645e-08, 1},
+		{2.9802322e-08, 0},
+		{6.103515625e-05, 0x0400},
+		{6.097555e-05, 0x03ff},
 	} {
 		if got := half(c.x); got != c.want {
 			t.Errorf("half(%g) = %#04x, want %#04x", c.x, got, c.want)
