@@ -40,7 +40,8 @@ func (c *Client) Block(ctx context.Context, at yuma.Height) (*Block, error) {
 	if err != nil {
 		return nil, failed(what, err)
 	}
-	head, err := c.learn(got.BlockId, got.Block)
+	block := got.Block //nolint:staticcheck // sdk_block says the same, with addresses as text
+	head, err := c.learn(got.BlockId, block)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
@@ -48,12 +49,12 @@ func (c *Client) Block(ctx context.Context, at yuma.Height) (*Block, error) {
 	if err != nil {
 		return nil, failed("results of "+what, err)
 	}
-	raw := got.Block.Data.Txs
+	raw := block.Data.Txs
 	if head.Height != at || height(did.Height) != at || len(did.TxsResults) != len(raw) {
 		return nil, fmt.Errorf("%s: the node answers with block %d of %d transactions and %d results of block %d",
 			what, head.Height, len(raw), len(did.TxsResults), did.Height)
 	}
-	b := &Block{Head: head, ChainID: got.Block.Header.ChainID, Proposer: got.Block.Header.ProposerAddress}
+	b := &Block{Head: head, ChainID: block.Header.ChainID, Proposer: block.Header.ProposerAddress}
 	for i, r := range did.TxsResults {
 		b.Txs = append(b.Txs, Tx{
 			Raw: raw[i], Code: r.Code, Codespace: r.Codespace, Log: plain(r.Log),

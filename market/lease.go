@@ -90,6 +90,8 @@ func (r Reason) GroupAfter() GroupState {
 		return GroupInsufficientFunds
 	case ByOwner, NonDelivery, ProviderLeft, ReclaimDeadline:
 		return GroupOpen
+	case Unstable, Decommission, Unspecified, ManifestTimeout:
+		return GroupPaused
 	}
-	return GroupPaused
+	return GroupPaused // a reason that a later version knows
 }

@@ -44,6 +44,15 @@ func DefaultRules() Rules {
 	return Rules{MaxBids: 20, MinDeposit: 500_000, MinReclaim: 3600, MaxReclaim: 720 * 3600}
 }
 
+// CheckReclaim tells whether window lies within the bounds of a notice, as a
+// tenant's shortest and a provider's own must.
+func (r Rules) CheckReclaim(window Seconds) error {
+	if window < r.MinReclaim || window > r.MaxReclaim {
+		return fmt.Errorf("%w: a notice of %d s is outside of %d to %d s", ErrReclaim, window, r.MinReclaim, r.MaxReclaim)
+	}
+	return nil
+}
+
 // ErrBid means that a bid does not fit its order.
 var ErrBid = errors.New("market: bid refused")
 
@@ -96,13 +105,14 @@ func (o Order) considerPrice(b Bid, rules Rules) error {
 }
 
 func (o Order) considerReclaim(window Seconds, rules Rules) error {
-	switch {
-	case window == 0 && o.Reclaim == 0:
+	if window == 0 && o.Reclaim == 0 {
 		return nil
-	case window < o.Reclaim:
+	}
+	if window < o.Reclaim {
 		return fmt.Errorf("%w: a notice of %d s is shorter than the %d s that the tenant asks for", ErrBid, window, o.Reclaim)
-	case window < rules.MinReclaim || window > rules.MaxReclaim:
-		return fmt.Errorf("%w: a notice of %d s is outside of %d to %d s", ErrBid, window, rules.MinReclaim, rules.MaxReclaim)
+	}
+	if err := rules.CheckReclaim(window); err != nil {
+		return fmt.Errorf("%w: %w", ErrBid, err)
 	}
 	return nil
 }

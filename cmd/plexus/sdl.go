@@ -153,6 +153,9 @@ func ports(exposes []sdl.ExposeSummary) string {
 		case e.Global:
 			open += fmt.Sprintf(", port %d/%s", e.External, strings.ToLower(e.Proto))
 		}
+		if e.IP != "" {
+			open += " at leased address " + e.IP
+		}
 	}
 	return open
 }

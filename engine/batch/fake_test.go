@@ -28,7 +28,7 @@ type fake struct {
 
 const (
 	end        engine.Token = 256
-	vocabulary              = 257
+	vocabulary int          = 257
 )
 
 func (f *fake) Decode(rows []batch.Row) error {

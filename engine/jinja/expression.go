@@ -88,7 +88,7 @@ func (p *parser) not() (expression, error) {
 func (p *parser) compare() (expression, error) {
 	left, err := p.level(0)
 	for err == nil {
-		op := ""
+		var op string
 		switch t := p.peek(); {
 		case t.kind == sign && slices.Contains([]string{"==", "!=", "<", "<=", ">", ">="}, t.text):
 			op = p.next().text
@@ -177,6 +177,7 @@ func (p *parser) primary() (expression, error) {
 		case "{":
 			return p.dict()
 		}
+	default:
 	}
 	return nil, p.fail("unexpected %q", t.text)
 }

@@ -99,7 +99,6 @@ type model struct {
 
 	frequency []float64 // of each pair of a head that rope turns
 	sessions  map[int]*session
-	rows      []batch.Row
 	logits    []engine.Logits
 }
 

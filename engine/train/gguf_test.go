@@ -74,6 +74,8 @@ func decode(kind gguf.Type, b []byte, n int) []float64 {
 		case gguf.Q8_0:
 			c := b[i/block*(block+2):]
 			out[i] = widened(binary.LittleEndian.Uint16(c)) * float64(int8(c[2+i%block]))
+		default:
+			panic(kind)
 		}
 	}
 	return out

@@ -34,7 +34,7 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer, open func(Load) (Serve
 		return s.out.sendJSON(f.id, kindDone, done{Code: code, Error: text})
 	}
 	s.engine = engine
-	defer engine.Close()
+	defer func() { _ = engine.Close() }() // the process ends next
 	if err := s.hello(f.id, opened); err != nil {
 		return err
 	}

@@ -2,8 +2,12 @@ package manifest
 
 import (
 	"errors"
+	"slices"
+	"sort"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/plexus-network/plexus/market"
 )
@@ -126,4 +130,88 @@ func TestHash(t *testing.T) {
 	if empty, _ := m.Canonical(); !strings.Contains(string(empty), `"args":[]`) {
 		t.Errorf("no arguments and none given are one: %s", empty)
 	}
+}
+
+func TestParse(t *testing.T) {
+	m, groups := web()
+	text, err := m.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Parse(text)
+	if err != nil || back.Hash() != m.Hash() {
+		t.Fatalf("read back with hash %v, want %v: %v", back.Hash(), m.Hash(), err)
+	}
+	if err := back.Check(groups); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":     {"", "EOF"},
+		"no list":   {"{}", "cannot unmarshal"},
+		"stranger":  {`[{"name":"a","nick":"b"}]`, `unknown field "nick"`},
+		"follow-up": {`[] []`, "something follows"},
+		"rest":      {`[] x`, "invalid character"},
+		"number":    {`[{"services":[{"count":-1}]}]`, "cannot unmarshal"},
+		"quantity":  {`[{"services":[{"resources":{"memory":{"size":{"val":"1e3"}}}}]}]`, "no whole number"},
+		"objects":   {"[" + strings.Repeat("{},", maxObjects) + "{}]", "more than 200000 objects"},
+		"size":      {strings.Repeat(" ", MaxSize+1), "at most 8388608"},
+		"depth":     {strings.Repeat("[", 100_000), "depth"},
+	} {
+		if _, err := Parse([]byte(c.text)); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: Parse = %.200v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// FuzzParse holds that what is read has one hash, however often it is written
+// and read, and that checking it does not panic.
+func FuzzParse(f *testing.F) {
+	m, groups := web()
+	text, _ := m.Canonical()
+	f.Add(text)
+	f.Add([]byte(`[{"name":"a","services":null}]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := Parse(text)
+		if err != nil {
+			return
+		}
+		canonical, err := m.Canonical()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Parse(canonical)
+		if err != nil || back.Hash() != m.Hash() {
+			t.Fatalf("%s\nwas read back with another hash: %v", canonical, err)
+		}
+		if m.Check(groups) == nil && m.Validate() != nil {
+			t.Fatal("an invalid manifest matches")
+		}
+	})
+}
+
+// byAkash sorts as Akash does: with sort.Sort, which is not stable. The hash of a
+// manifest with many like exposes hangs on what it does with ties.
+type byAkash []Expose
+
+func (s byAkash) Len() int           { return len(s) }
+func (s byAkash) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s byAkash) Less(i, j int) bool { return compareExpose(s[i], s[j]) < 0 }
+
+func TestSortExpose(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ours := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Expose {
+			return Expose{
+				Service: rapid.SampledFrom([]string{"", "a"}).Draw(t, "service"), Port: rapid.Uint32Range(1, 3).Draw(t, "port"),
+				Proto: "TCP", Global: rapid.Bool().Draw(t, "global"), IP: rapid.StringMatching("[a-z]{8}").Draw(t, "tag"),
+			}
+		}), 0, 120).Draw(t, "exposes")
+		theirs := byAkash(slices.Clone(ours))
+		sort.Sort(theirs)
+		SortExpose(ours)
+		for i := range ours {
+			if ours[i].IP != theirs[i].IP {
+				t.Fatalf("place %d of %d: %+v, want %+v", i, len(ours), ours[i], theirs[i])
+			}
+		}
+	})
 }

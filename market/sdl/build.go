@@ -43,6 +43,8 @@ func (r *reader) build(f *file, root node) SDL {
 		r.refuse(root, "%v", err)
 	} else if err := out.Manifest.Check(out.Groups); err != nil {
 		r.refuse(root, "%v", err)
+	} else if text, err := out.Manifest.Canonical(); err != nil || len(text) > manifest.MaxSize {
+		r.refuse(root, "the manifest would have %d bytes, and at most %d are sent", len(text), manifest.MaxSize)
 	}
 	return out
 }

@@ -128,6 +128,9 @@ func (r *reader) version(n node) string {
 	}
 	switch {
 	case numbers == [3]uint64{2, 0, 0}:
+		if n.Value != "2.0" {
+			r.warn(n, `version %q is read as "2.0"; some tools know only that spelling`, clip(n.Value))
+		}
 		return "2.0"
 	case numbers[0] == 2 && numbers[1] >= 1 || numbers[0] > 2:
 		if numbers != [3]uint64{2, 1, 0} {
@@ -335,6 +338,14 @@ func (r *reader) credentials(n node) *manifest.Credentials {
 		"username": func(n node) { c.Username = r.text(n) },
 		"password": func(n node) { c.Password = r.text(n) },
 	})
+	// Akash's schema asks for more than its parser; tools that go by the schema
+	// refuse what is shorter.
+	if c.Email != "" && len(c.Email) < 5 {
+		r.warn(n, "email %q has less than 5 characters, which some tools refuse", c.Email)
+	}
+	if c.Password != "" && len(c.Password) < 6 {
+		r.warn(n, "the password has less than 6 characters, which some tools refuse")
+	}
 	return c
 }
 

@@ -116,15 +116,14 @@ func (r *reader) volumeAttributes(n node) market.Attributes {
 		return nil
 	}
 	persistent, class := "", ""
-	hasClass := false
 	r.strict(n, fields{
 		"persistent": func(n node) { persistent = r.text(n) },
-		"class":      func(n node) { class, hasClass = r.text(n), true },
+		"class":      func(n node) { class = r.class(n) },
 	})
 	persistent = cmp.Or(persistent, "false")
 	switch {
 	case class == "" && persistent == "true":
-		class, hasClass = "default", true
+		class = "default"
 	case class == "ram" && persistent != "false":
 		r.refuse(n, "the class ram is a memory file system and cannot be persistent; write persistent: false")
 	case class != "" && class != "ram" && persistent == "false":
@@ -138,16 +137,20 @@ func (r *reader) volumeAttributes(n node) market.Attributes {
 	default:
 		r.refuse(n, "persistent is %q; write true or false", clip(persistent))
 	}
-	known := map[string]bool{"default": true, "beta1": true, "beta2": true, "beta3": true, "ram": true}
-	attributes := market.Attributes{{Key: "persistent", Value: persistent}}
-	if hasClass {
-		if !known[class] {
-			r.refuse(n, "storage class %q is unknown; there are %s%s", clip(class), strings.Join(sorted(known), ", "), didYouMean(class, known))
-		}
-		attributes = append(attributes, market.Attribute{Key: "class", Value: class})
-		attributes.Sort()
+	if class == "" {
+		return market.Attributes{{Key: "persistent", Value: persistent}}
 	}
-	return attributes
+	return market.Attributes{{Key: "class", Value: class}, {Key: "persistent", Value: persistent}}
+}
+
+// class reads what a volume lies on.
+func (r *reader) class(n node) string {
+	class := r.text(n)
+	known := map[string]bool{"default": true, "beta1": true, "beta2": true, "beta3": true, "ram": true}
+	if !known[class] {
+		r.refuse(n, "storage class %q is unknown; there are %s%s", clip(class), strings.Join(sorted(known), ", "), didYouMean(class, known))
+	}
+	return class
 }
 
 func (r *reader) gpu(n node) market.GPU {

@@ -4,11 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
 	"go.yaml.in/yaml/v3"
+	"pgregory.net/rapid"
 
 	"github.com/plexus-network/plexus/market"
 )
@@ -131,6 +136,33 @@ func TestScale(t *testing.T) {
 			t.Errorf("scale(%q) = %d, want a refusal", number, got)
 		}
 	}
+}
+
+// TestVolumeOrder holds that our sort treats the order that is none, of volumes
+// that do not persist, as sort.SliceStable does, on which hashes hang.
+func TestVolumeOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kinds := []market.Attributes{
+			nil,
+			{{Key: "persistent", Value: "false"}},
+			{{Key: "class", Value: "beta2"}, {Key: "persistent", Value: "true"}},
+		}
+		ours := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) market.Volume {
+			return market.Volume{
+				Name:       rapid.StringMatching("[a-z]{6}").Draw(t, "name"),
+				Size:       market.Quantity(rapid.Uint64Range(1, 3).Draw(t, "size")),
+				Attributes: rapid.SampledFrom(kinds).Draw(t, "kind"),
+			}
+		}), 0, 60).Draw(t, "volumes")
+		theirs := slices.Clone(ours)
+		sort.SliceStable(theirs, func(i, j int) bool { return compareVolumes(theirs[i], theirs[j]) < 0 })
+		slices.SortStableFunc(ours, compareVolumes)
+		for i := range ours {
+			if ours[i].Name != theirs[i].Name {
+				t.Fatalf("place %d of %d: %v, want %v", i, len(ours), ours[i], theirs[i])
+			}
+		}
+	})
 }
 
 func TestDuration(t *testing.T) {
@@ -265,6 +297,12 @@ func FuzzParse(f *testing.F) {
 		"version: '2.1'\nservices: {a: {<<: [{image: x}, {env: [A=1]}]}}",
 	} {
 		f.Add([]byte(seed))
+	}
+	files, _ := filepath.Glob("../../../shared/vectors/sdl/*.y*ml") // where they are, for a better start
+	for _, file := range files {
+		if src, err := os.ReadFile(file); err == nil {
+			f.Add(src)
+		}
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		s, err := Parse(src)

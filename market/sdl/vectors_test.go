@@ -71,6 +71,9 @@ func compare(t *testing.T, name string, src []byte, want map[string]any) {
 	if got["valid"] != want["valid"] {
 		t.Fatalf("valid = %v, want %v: %v (want error %v)", got["valid"], want["valid"], got["error"], want["error"])
 	}
+	if want["schema_only_invalid"] == true && got["warnings"] == nil {
+		t.Error("no warning of what other tools refuse")
+	}
 	for key, value := range want {
 		switch key {
 		case "source", "features", "schema_only_invalid":

@@ -154,9 +154,9 @@ func (o options) train(n *run) error {
 }
 
 // examine asks the exam's questions and prints the wrong answers.
-func (n *run) examine() (right, asked int, err error) {
+func (r *run) examine() (right, asked int, err error) {
 	for _, q := range corpus.Exam() {
-		a, err := n.answer(q)
+		a, err := r.answer(q)
 		if err != nil {
 			return 0, 0, err
 		}
