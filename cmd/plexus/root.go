@@ -33,7 +33,7 @@ what they agree on.
 	}
 	add("run", newUpCmd())
 	add("chain", newChainCmd(), newQueryCmd(), newTxCmd(), newKeysCmd())
-	add("tool", newEpochCmd(), newSDLCmd())
+	add("tool", newEpochCmd(), newSDLCmd(), newExplorerCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }
