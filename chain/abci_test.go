@@ -67,8 +67,9 @@ type bench struct {
 	validators []*person
 	absent     map[int]bool // validators that do not sign
 	people     map[string]*person
-	unchecked  bool  // skip the invariants
-	initial    int64 // height of the first block
+	unchecked  bool   // skip the invariants
+	initial    int64  // height of the first block
+	proposals  uint64 // of governance so far
 }
 
 // tempo is that of the test subnets.

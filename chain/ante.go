@@ -95,6 +95,9 @@ func (f fees) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.Ant
 	}
 	inner, keep := ctx.CacheContext()
 	if err := f.free(inner, t, simulate); err != nil {
+		if simulate {
+			return f.estimate(ctx, t, next)
+		}
 		newCtx, payErr := f.pay.AnteHandle(ctx, tx, simulate, next)
 		if payErr != nil && sdkerrors.ErrInsufficientFee.Is(payErr) {
 			return newCtx, sdkerrors.ErrInsufficientFee.Wrapf("%s; not free: %s", payErr, err)

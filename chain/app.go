@@ -169,6 +169,9 @@ func NewApp(o AppOptions) (*App, error) {
 		return nil, err
 	}
 	a.SetAnteHandler(ante)
+	if err := a.setUpgrades(o.Home); err != nil {
+		return nil, err
+	}
 	if err := a.LoadLatestVersion(); err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -43,35 +44,48 @@ func quiet(log *slog.Logger) *slog.Logger {
 	return slog.New(warnings{log.Handler()})
 }
 
-// consensusFailure is what CometBFT logs when its consensus ends by a panic.
-// Nothing else tells: the process goes on without consensus.
-const consensusFailure = "CONSENSUS FAILURE!!!"
-
-// failureLog is a log of CometBFT that tells when consensus failed.
-type failureLog struct {
-	cmtlog.Logger
-	failed func(error)
+// A failure is one that CometBFT only logs: what failed, and why.
+type failure struct {
+	what  string
+	cause error
 }
 
-// cometLog returns log as CometBFT wants it. failed is told of a failure of
-// consensus.
-func cometLog(log *slog.Logger, failed func(error)) cmtlog.Logger {
+// failures lists what CometBFT logs when its consensus ends by a panic, and
+// when it gives up to take over a state. Nothing else tells: the process goes
+// on without consensus.
+var failures = map[string]string{
+	"CONSENSUS FAILURE!!!":                    "consensus",
+	"State sync failed":                       "state sync",
+	"Failed to bootstrap node with new state": "state sync",
+	"Failed to store last seen commit":        "state sync",
+	"Failed to switch to block sync":          "state sync",
+}
+
+// failureLog is a log of CometBFT that tells what failed.
+type failureLog struct {
+	cmtlog.Logger
+	failed func(failure)
+}
+
+// cometLog returns log as CometBFT wants it. failed is told of failures.
+func cometLog(log *slog.Logger, failed func(failure)) cmtlog.Logger {
 	return failureLog{cmtwrap.CometLoggerWrapper{Logger: cosmosLog(quiet(log))}, failed}
 }
 
 // Error logs an error.
 func (l failureLog) Error(msg string, keyvals ...any) {
 	l.Logger.Error(msg, keyvals...)
-	if msg != consensusFailure {
+	what, ok := failures[msg]
+	if !ok {
 		return
 	}
+	cause := errors.New("unknown cause")
 	for i := 0; i+1 < len(keyvals); i += 2 {
 		if keyvals[i] == "err" {
-			l.failed(fmt.Errorf("%v", keyvals[i+1]))
-			return
+			cause = fmt.Errorf("%v", keyvals[i+1])
 		}
 	}
-	l.failed(fmt.Errorf("unknown cause"))
+	l.failed(failure{what, cause})
 }
 
 // With returns a log with more context.

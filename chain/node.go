@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,7 +24,6 @@ import (
 	"github.com/cosmos/cosmos-sdk/server"
 	"github.com/cosmos/cosmos-sdk/store/v2"
 	pruningtypes "github.com/cosmos/cosmos-sdk/store/v2/pruning/types"
-	"github.com/cosmos/cosmos-sdk/store/v2/snapshots"
 	snapshottypes "github.com/cosmos/cosmos-sdk/store/v2/snapshots/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
@@ -59,6 +59,8 @@ type NodeConfig struct {
 	KeepBlocks  uint64        // blocks kept, at least what unbonding takes; 0 means all
 	Snapshots   uint64        // blocks between state-sync snapshots; 0 means none
 	MinGasPrice string        // least price of gas, as "0.01nplx"; empty means 0
+	StateSync   *StateSync    // whence an empty node takes its state; nil means from the first block on
+	Metrics     string        // serve Prometheus here, one node per process; empty means not to
 	Stall       time.Duration // behind its peers without a block for longer ends the node; 0 means 1 min
 	Log         *slog.Logger  // gets warnings and errors of the node; nil means none
 }
@@ -72,11 +74,14 @@ type Node struct {
 	dbs   []*guardedDB // of CometBFT
 	serve services
 
+	metrics     *http.Server // nil if nobody asked
+	metricsAddr string
+
 	peerAddr string
 	stop     context.CancelFunc
 	done     chan struct{}
-	failed   chan error // the first failure of consensus
-	err      error      // why the node ended; read after done
+	failed   chan failure // the first of consensus or state sync
+	err      error        // why the node ended; read after done
 }
 
 // shutdownTime is how long the parts of a node may take to stop.
@@ -91,12 +96,12 @@ func StartNode(ctx context.Context, cfg NodeConfig) (*Node, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	n := &Node{stop: stop, done: make(chan struct{}), failed: make(chan error, 1)}
+	n := &Node{stop: stop, done: make(chan struct{}), failed: make(chan failure, 1)}
 	if err := n.start(ctx, cfg); err != nil {
 		stop()
 		return nil, errors.Join(err, n.shutdown())
 	}
-	go n.watch(ctx, cfg.Stall)
+	go n.watch(ctx, cfg)
 	return n, nil
 }
 
@@ -127,10 +132,13 @@ func (c NodeConfig) complete() (NodeConfig, error) {
 	if c.Moniker == "" {
 		c.Moniker = Name
 	}
+	if err := errors.Join(c.StateSync.check(), checkGasPrice(c.MinGasPrice)); err != nil {
+		return c, err
+	}
 	if c.P2P == "" {
 		c.P2P = "127.0.0.1:0"
 	}
-	for _, address := range []*string{&c.P2P, &c.RPC} {
+	for _, address := range []*string{&c.P2P, &c.RPC, &c.Metrics} {
 		if *address, err = freePort(*address); err != nil {
 			return c, err
 		}
@@ -160,18 +168,25 @@ func (n *Node) start(ctx context.Context, cfg NodeConfig) error {
 	if n.app, err = openApp(cfg); err != nil {
 		return err
 	}
+	figures, err := cfg.figures()
+	if err != nil {
+		return err
+	}
 	comet := cfg.comet()
 	n.comet, err = cmtnode.NewNodeWithContext(ctx, comet, signer, nodeKey,
 		proxy.NewLocalClientCreator(server.NewCometABCIWrapper(n.app)),
 		cfg.Genesis.ToGenesisDoc,
 		n.openDB,
-		cmtnode.DefaultMetricsProvider(comet.Instrumentation),
+		figures,
 		cometLog(cfg.Log, n.fail),
 	)
 	if err != nil {
 		return fmt.Errorf("node in %s: %w", cfg.Home, err)
 	}
 	if err := n.serve.start(n.app, n.comet, cfg); err != nil {
+		return err
+	}
+	if err := n.serveMetrics(cfg.Metrics); err != nil {
 		return err
 	}
 	if err := n.comet.Start(); err != nil {
@@ -240,17 +255,12 @@ func openApp(cfg NodeConfig) (*App, error) {
 		baseapp.SetIAVLSyncPruning(true),
 		baseapp.SetIndexEvents(indexedEvents),
 	}
-	if cfg.Snapshots > 0 {
-		dir := filepath.Join(data, "snapshots")
-		meta, err := dbm.NewDB("metadata", dbm.GoLevelDBBackend, dir)
+	if cfg.Snapshots > 0 || cfg.StateSync != nil {
+		keep, err := openSnapshots(filepath.Join(data, "snapshots"))
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("snapshots in %s: %w", dir, err), db.Close())
+			return nil, errors.Join(err, db.Close())
 		}
-		keep, err := snapshots.NewStore(meta, dir)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("snapshots in %s: %w", dir, err), db.Close())
-		}
-		base = append(base, baseapp.SetSnapshot(keep, snapshottypes.NewSnapshotOptions(cfg.Snapshots, 2)))
+		base = append(base, baseapp.SetSnapshot(keep, snapshottypes.NewSnapshotOptions(cfg.Snapshots, keepSnapshots)))
 	}
 	app, err := NewApp(AppOptions{DB: db, Home: cfg.Home, ChainID: cfg.Genesis.ChainID, Log: quiet(cfg.Log), Base: base})
 	if err != nil {
@@ -278,6 +288,7 @@ func (c NodeConfig) comet() *cmtcfg.Config {
 	cfg.Mempool.MaxTxBytes = maxTxBytes
 	cfg.Mempool.Size = 10_000
 	c.pace(cfg.Consensus)
+	c.StateSync.configure(cfg.StateSync)
 	if c.Local {
 		cfg.P2P.FlushThrottleTimeout = 5 * time.Millisecond
 		cfg.Consensus.PeerGossipSleepDuration = 15 * time.Millisecond
@@ -297,19 +308,21 @@ func (c NodeConfig) pace(cfg *cmtcfg.ConsensusConfig) {
 	cfg.SkipTimeoutCommit = false
 }
 
-// fail notes that consensus failed; only the first time counts.
-func (n *Node) fail(err error) {
+// fail notes that consensus or state sync failed; only the first time counts.
+func (n *Node) fail(f failure) {
 	select {
-	case n.failed <- err:
+	case n.failed <- f:
 	default:
 	}
 }
 
 // watch ends the node when ctx ends, when consensus fails, and when the node
-// gets no block for longer than stall while a peer has more.
-func (n *Node) watch(ctx context.Context, stall time.Duration) {
+// gets no block for longer than it may while a peer has more. Before its first
+// block, a node that takes over a state may take its time.
+func (n *Node) watch(ctx context.Context, cfg NodeConfig) {
 	defer close(n.done)
 	defer n.stop()
+	stall := cfg.Stall
 	tick := time.NewTicker(max(stall/20, 10*time.Millisecond))
 	defer tick.Stop()
 	height, since := n.Height(), time.Now()
@@ -318,11 +331,11 @@ func (n *Node) watch(ctx context.Context, stall time.Duration) {
 		case <-ctx.Done():
 			n.err = n.shutdown()
 			return
-		case err := <-n.failed:
-			n.err = errors.Join(fmt.Errorf("consensus failed at height %d: %w", n.Height(), err), n.shutdown())
+		case f := <-n.failed:
+			n.err = errors.Join(fmt.Errorf("%s failed at height %d: %w", f.what, n.Height(), f.cause), n.shutdown())
 			return
 		case <-tick.C:
-			if now := n.Height(); now != height {
+			if now := n.Height(); now != height || now == 0 && cfg.StateSync != nil {
 				height, since = now, time.Now()
 			}
 			if best := n.bestPeer(); time.Since(since) > stall && best > height {
@@ -349,6 +362,9 @@ func (n *Node) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	err := n.serve.stop(ctx)
+	if n.metrics != nil {
+		err = errors.Join(err, n.metrics.Shutdown(ctx))
+	}
 	if n.comet != nil && n.comet.IsRunning() {
 		stopped := make(chan error, 1)
 		go func() { stopped <- n.comet.Stop() }()

@@ -184,7 +184,7 @@ func (x *Index) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, fmt.Errorf("status of the index: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // Err below tells what went wrong
 	for rows.Next() {
 		var name, value string
 		if err := rows.Scan(&name, &value); err != nil {

@@ -170,7 +170,7 @@ func (f *fake) block(h int64, txs int) {
 	hash := make([]byte, 32)
 	binary.BigEndian.PutUint64(hash, uint64(h))
 	hash[31] = byte(f.rng.Uint32())
-	f.blocks = append(f.blocks, &cmtservice.GetBlockByHeightResponse{BlockId: &cmtproto.BlockID{Hash: hash}, Block: b})
+	f.blocks = append(f.blocks, &cmtservice.GetBlockByHeightResponse{BlockId: &cmtproto.BlockID{Hash: hash}, Block: b}) //nolint:staticcheck // the field that the ledger reads
 	f.did = append(f.did, did)
 	f.now.height = h
 	f.keep()
@@ -187,17 +187,17 @@ func (f *fake) transaction(h int64, i int) ([]byte, *abci.ExecTxResult) {
 	result := &abci.ExecTxResult{GasWanted: 100_000, GasUsed: 60_000 + int64(i)}
 	memo, kind := "", "/cosmos.bank.v1beta1.MsgSend"
 	msg := []string{"msg_index", "0"}
-	switch roll := f.rng.IntN(20); {
-	case roll == 0:
+	switch f.rng.IntN(20) {
+	case 0:
 		result.Code, result.Codespace, result.Log = 5, "sdk", "insufficient funds\x00\xff"
 		memo = "\x00 a memo \xff"
-	case roll == 1:
+	case 1:
 		n := uint64(f.rng.IntN(1e9))
 		f.send(from, module("bonded_tokens_pool"), n, msg...)
 		f.now.stake += n
 		f.emit("delegate", append([]string{"validator", f.operator(), "delegator", from, "amount", amountText(n)}, msg...)...)
 		kind = "/cosmos.staking.v1beta1.MsgDelegate"
-	case roll == 2:
+	case 2:
 		f.burn(from, 500_000)
 		uid := f.rng.IntN(len(f.now.seats) + 1)
 		e := &subnetv1.EventNeuronRegistered{Netuid: 1, Uid: uint32(uid), Account: from, Burned: 500_000}
@@ -273,7 +273,7 @@ func (f *fake) Invoke(ctx context.Context, method string, in, out any, _ ...grpc
 	switch in := in.(type) {
 	case *cmtservice.GetLatestBlockRequest:
 		b := f.blocks[f.head-1]
-		*out.(*cmtservice.GetLatestBlockResponse) = cmtservice.GetLatestBlockResponse{BlockId: b.BlockId, Block: b.Block}
+		*out.(*cmtservice.GetLatestBlockResponse) = cmtservice.GetLatestBlockResponse{BlockId: b.BlockId, Block: b.Block} //nolint:staticcheck // the field that the ledger reads
 		return nil
 	case *cmtservice.GetBlockByHeightRequest:
 		if in.Height > int64(f.head) || in.Height <= int64(f.prune) {

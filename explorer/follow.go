@@ -35,28 +35,15 @@ func (x *Index) Follow(ctx context.Context, c *ledger.Client, o FollowOptions) e
 	}
 	f := &follower{Index: x, chain: c, opt: o}
 	for head := range c.Heads(ctx) {
-		if f.known == nil {
-			err := f.begin(ctx, head)
-			for errors.Is(err, ledger.ErrUnreachable) && pause(ctx, retry) {
-				err = f.begin(ctx, head)
-			}
-			if err != nil {
-				return end(ctx, err)
-			}
+		err := f.step(ctx, head)
+		if ctx.Err() != nil {
+			break // what err says is that
 		}
-		if err := f.catchUp(ctx, head); err != nil {
-			return end(ctx, err)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// end returns nil for an error that only says that ctx has ended.
-func end(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // A follower follows the chain into an index.
@@ -67,6 +54,20 @@ type follower struct {
 	known  *known // nil before begin
 	next   yuma.Height
 	opened bool
+}
+
+// step indexes all blocks up to head, and begins if it is the first step.
+func (f *follower) step(ctx context.Context, head ledger.Head) error {
+	if f.known == nil {
+		err := f.begin(ctx, head)
+		for errors.Is(err, ledger.ErrUnreachable) && pause(ctx, retry) {
+			err = f.begin(ctx, head)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return f.catchUp(ctx, head)
 }
 
 // begin finds out where to go on.

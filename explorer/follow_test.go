@@ -245,8 +245,11 @@ func runAndKill(t *testing.T, dsn string, after time.Duration) (finished bool, e
 	if strings.Contains(said.String(), "finished") {
 		return true, nil
 	}
-	if err == nil || !strings.Contains(err.Error(), "killed") {
-		return false, fmt.Errorf("child ended with %v: %s", err, &said)
+	if err == nil {
+		return false, fmt.Errorf("child ended early: %s", &said)
+	}
+	if !strings.Contains(err.Error(), "killed") {
+		return false, fmt.Errorf("child ended: %w: %s", err, &said)
 	}
 	return false, nil
 }
@@ -310,7 +313,7 @@ func TestOtherChainIsRefused(t *testing.T) {
 			t.Errorf("another chain of the same name: %v, want %v", err, ErrOtherChain)
 		}
 		for _, b := range other.blocks {
-			b.Block.Header.ChainID = "another"
+			b.Block.Header.ChainID = "another" //nolint:staticcheck // the field that the ledger reads
 		}
 		other.show(2) // not so far yet that blocks could be compared
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -228,7 +228,7 @@ func listen(t *testing.T, at, path, last string) <-chan news {
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := http.DefaultClient.Do(r) //nolint:bodyclose // closed by who reads it, below
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func TestRealNode(t *testing.T) {
 }
 
 // startNode starts a chain of one validator, with one subnet.
-func startNode(t *testing.T, validator, alice *wallet.Key) *chain.Node {
+func startNode(t testing.TB, validator, alice *wallet.Key) *chain.Node {
 	t.Helper()
 	home := t.TempDir()
 	id, err := chain.LoadIdentity(home)
@@ -232,4 +232,44 @@ func items(page map[string]any) []map[string]any {
 		all = append(all, i.(map[string]any))
 	}
 	return all
+}
+
+// BenchmarkLag is how long after the node has a block the index has it, with
+// a look at the node every 20 ms: one operation is one block of 100 ms.
+func BenchmarkLag(b *testing.B) {
+	node := startNode(b, wallet.Derive("explorer", "v"), wallet.Derive("explorer", "alice"))
+	x, err := explorer.Open(b.Context(), filepath.Join(b.TempDir(), "index.db"), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer x.Close()
+	ctx, stop := context.WithCancel(b.Context())
+	followed := make(chan error, 1)
+	go func() {
+		followed <- x.Follow(ctx, ledger.New(node.GRPC(), ledger.Options{Poll: 20 * time.Millisecond}), explorer.FollowOptions{})
+	}()
+	var lag time.Duration
+	for b.Loop() {
+		height := node.Height()
+		for node.Height() == height {
+			time.Sleep(time.Millisecond)
+		}
+		began := time.Now()
+		for {
+			s, err := x.Status(b.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
+			if s.Height > height {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		lag += time.Since(began)
+	}
+	stop()
+	if err := <-followed; err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(lag.Milliseconds())/float64(b.N), "ms-lag")
 }

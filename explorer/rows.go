@@ -109,7 +109,7 @@ func (t *table) write(ctx context.Context, tx *sql.Tx, values []any, most int) e
 			if err != nil {
 				return err
 			}
-			defer next.Close() // at most one per size
+			defer func() { _ = next.Close() }() // at most one per size; the transaction tells what went wrong
 			statement, size = next, n
 		}
 		if _, err := statement.ExecContext(ctx, values[:n*width]...); err != nil {

@@ -101,7 +101,7 @@ func each(ctx context.Context, q querier, query string, f func(scan func(...any)
 	if err != nil {
 		return err
 	}
-	defer found.Close()
+	defer func() { _ = found.Close() }() // Err below tells what went wrong
 	for found.Next() {
 		if err := f(found.Scan); err != nil {
 			return err

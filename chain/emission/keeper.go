@@ -88,6 +88,7 @@ type Keeper struct {
 	staking   staking
 	rewards   rewards
 	authority string // who may change parameters
+	store     store.KVStoreService
 
 	schema collections.Schema
 	params collections.Item[emissionv1.Params]
@@ -99,7 +100,7 @@ type Keeper struct {
 func NewKeeper(cdc codec.BinaryCodec, s store.KVStoreService, b bank, st staking, r rewards, authority string) *Keeper {
 	sb := collections.NewSchemaBuilder(s)
 	k := &Keeper{
-		bank: b, staking: st, rewards: r, authority: authority,
+		bank: b, staking: st, rewards: r, authority: authority, store: s,
 		params: collections.NewItem(sb, collections.NewPrefix(0), "params", codec.CollValue[emissionv1.Params](cdc)),
 		state:  collections.NewItem(sb, collections.NewPrefix(1), "state", codec.CollValue[emissionv1.State](cdc)),
 	}

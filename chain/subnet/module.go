@@ -41,7 +41,7 @@ func (Module) IsAppModule() {}
 func (Module) Name() string { return ModuleName }
 
 // ConsensusVersion counts changes of the stored state.
-func (Module) ConsensusVersion() uint64 { return 1 }
+func (Module) ConsensusVersion() uint64 { return consensusVersion }
 
 // RegisterLegacyAminoCodec names the messages for amino JSON signing.
 func (Module) RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
@@ -72,10 +72,15 @@ func (Module) RegisterGRPCGatewayRoutes(c client.Context, mux *runtime.ServeMux)
 	}
 }
 
-// RegisterServices serves messages and queries.
+// RegisterServices serves messages and queries, and knows how to take over the
+// state of earlier versions. It panics if two migrations start from one
+// version: a bug, found by any test.
 func (m Module) RegisterServices(c module.Configurator) {
 	subnetv1.RegisterMsgServer(c.MsgServer(), msgs{m.keeper})
 	subnetv1.RegisterQueryServer(c.QueryServer(), queries{m.keeper})
+	if err := c.RegisterMigration(ModuleName, 1, func(ctx sdk.Context) error { return m.keeper.migrate1to2(ctx) }); err != nil {
+		panic(err)
+	}
 }
 
 // DefaultGenesis returns [DefaultGenesis] as JSON.

@@ -37,7 +37,7 @@ func newChainCmd() *cobra.Command {
 		GroupID: "chain",
 	}
 	c.flags(cmd)
-	cmd.AddCommand(chainInit(c), chainStart(c), chainStatus(c), chainID(c), chainExport(c))
+	cmd.AddCommand(chainInit(c), chainStart(c), chainStatus(c), chainDoctor(c), chainID(c), chainExport(c))
 	return cmd
 }
 
@@ -61,6 +61,24 @@ type nodeSettings struct {
 	KeepBlocks  uint64   `json:"keep_blocks,omitempty"`
 	Snapshots   uint64   `json:"snapshots,omitempty"`
 	MinGasPrice string   `json:"min_gas_price,omitempty"`
+	Metrics     string   `json:"metrics,omitempty"`
+
+	StateSync *stateSync `json:"state_sync,omitempty"`
+}
+
+// stateSync is a [chain.StateSync] as nodeFile holds it.
+type stateSync struct {
+	RPC    []string `json:"rpc"`
+	Height uint64   `json:"height"`
+	Hash   string   `json:"hash"`
+}
+
+// chain returns s as a node wants it.
+func (s *stateSync) chain() *chain.StateSync {
+	if s == nil {
+		return nil
+	}
+	return &chain.StateSync{RPC: s.RPC, Height: yuma.Height(s.Height), Hash: s.Hash}
 }
 
 // A duration is written as "1s".

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +37,8 @@ type initOptions struct {
 	peers      []string
 	external   string
 	gasPrice   string
+	sync       []string
+	trust      string
 }
 
 // chainInit returns the command that makes homes of nodes.
@@ -48,8 +52,12 @@ home; or with --genesis one home of a node that joins the chain of others.
 
 With one validator its home is --home itself, with more they are node0, node1 ...
 below it. On several hosts, name them in order with --hosts, and copy each home to
-its host. Every node uses four ports from --port on: peers, RPC, gRPC, REST; on one
-host each node's begin ten later.`,
+its host. Every node uses five ports from --port on: peers, RPC, gRPC, REST, Prometheus; on
+one host each node's begin ten later.
+
+A node that joins runs the chain from its first block on, unless --state-sync and
+--trust let it take the state from others: look up a block on a node that you
+trust, with "plexus chain status", and give its height and hash.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.genesis != "" {
@@ -70,14 +78,23 @@ host each node's begin ten later.`,
 	f.StringVar(&o.genesis, "genesis", "", "join the chain of this genesis file")
 	f.StringSliceVar(&o.peers, "peers", nil, "with --genesis: nodes to keep connected to, as id@host:port")
 	f.StringVar(&o.external, "external", "", "with --genesis: host:port that others reach this node at")
-	f.StringVar(&o.gasPrice, "min-gas-price", "", "least price of gas that the nodes take, as 0.01nplx (default none)")
+	f.StringVar(&o.gasPrice, "min-gas-price", "", "least price of gas that the nodes take, as 0.01nplx (default that; none with all nodes on this host)")
+	f.StringSliceVar(&o.sync, "state-sync", nil, "with --genesis: RPC addresses of two nodes or more, to start from their state")
+	f.StringVar(&o.trust, "trust", "", "with --state-sync: HEIGHT:HASH of a block of the last week that is the chain's")
 	return cmd
 }
+
+// What the nodes of a network of many hosts do unless told otherwise: a
+// snapshot every 100 minutes for those who join, and a price on spam.
+const (
+	snapshotInterval = 1000
+	minGasPrice      = "0.01nplx"
+)
 
 // ports returns the addresses of a node whose first port is given.
 func (s *nodeSettings) ports(host string, first int) {
 	at := func(i int) string { return net.JoinHostPort(host, strconv.Itoa(first+i)) }
-	s.P2P, s.RPC, s.GRPC, s.REST = at(0), at(1), at(2), at(3)
+	s.P2P, s.RPC, s.GRPC, s.REST, s.Metrics = at(0), at(1), at(2), at(3), at(4)
 }
 
 // A founder is a validator of a new chain, with its home.
@@ -216,12 +233,14 @@ func (o initOptions) settings(i int) nodeSettings {
 		Moniker:     fmt.Sprintf("%s%d", o.moniker, i),
 		BlockTime:   duration(o.blockTime),
 		MinGasPrice: o.gasPrice,
+		Snapshots:   snapshotInterval,
 		Local:       len(o.hosts) == 0,
 	}
 	if s.Local {
 		s.ports("127.0.0.1", o.port+10*i)
 		return s
 	}
+	s.MinGasPrice = cmp.Or(o.gasPrice, minGasPrice)
 	s.ports("127.0.0.1", o.port)
 	s.P2P = net.JoinHostPort("0.0.0.0", strconv.Itoa(o.port))
 	s.External = net.JoinHostPort(o.hosts[i], strconv.Itoa(o.port))
@@ -279,6 +298,10 @@ func joinChain(cmd *cobra.Command, c *client, o initOptions) error {
 			return err
 		}
 	}
+	sync, err := o.stateSync()
+	if err != nil {
+		return err
+	}
 	if err := emptyHome(c.home); err != nil {
 		return err
 	}
@@ -286,10 +309,14 @@ func joinChain(cmd *cobra.Command, c *client, o initOptions) error {
 	if err != nil {
 		return fmt.Errorf("keys of %s: %w", c.home, err)
 	}
-	s := nodeSettings{Moniker: o.moniker, External: o.external, Peers: o.peers, BlockTime: duration(o.blockTime), MinGasPrice: o.gasPrice}
+	s := nodeSettings{
+		Moniker: o.moniker, External: o.external, Peers: o.peers, BlockTime: duration(o.blockTime),
+		MinGasPrice: o.gasPrice, Snapshots: snapshotInterval, StateSync: sync,
+	}
 	s.ports("127.0.0.1", o.port)
 	s.Local = !slices.ContainsFunc(o.peers, func(p string) bool { return !isLoopback(p) })
 	if !s.Local {
+		s.MinGasPrice = cmp.Or(o.gasPrice, minGasPrice)
 		s.P2P = net.JoinHostPort("0.0.0.0", strconv.Itoa(o.port))
 	}
 	if err := writeHome(c.home, s, g, wallet.File, ""); err != nil {
@@ -297,6 +324,23 @@ func joinChain(cmd *cobra.Command, c *client, o initOptions) error {
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Node %s is ready to join %s: run plexus chain start --home %s\n", id.NodeID, g.ChainID, c.home)
 	return nil
+}
+
+// stateSync returns whence a node that joins takes its state; nil means from
+// the first block on.
+func (o initOptions) stateSync() (*stateSync, error) {
+	if len(o.sync) == 0 && o.trust == "" {
+		return nil, nil
+	}
+	height, hash, _ := strings.Cut(o.trust, ":")
+	h, err := strconv.ParseUint(height, 10, 63)
+	if b, hexErr := hex.DecodeString(hash); err != nil || h == 0 || hexErr != nil || len(b) != 32 {
+		return nil, fmt.Errorf("--trust %q: write HEIGHT:HASH of a block, as plexus chain status shows them on a node that you trust", o.trust)
+	}
+	if len(o.sync) < 2 {
+		return nil, fmt.Errorf("--state-sync names %d nodes: name the RPC addresses of at least 2, so that one can prove the other wrong", len(o.sync))
+	}
+	return &stateSync{RPC: o.sync, Height: h, Hash: hash}, nil
 }
 
 // checkPeer tells what is wrong with the address of a peer.

@@ -38,6 +38,7 @@ func chainStart(c *client) *cobra.Command {
 	f.StringVar(&over.P2P, "p2p", "", "listen for peers here (default from node.json)")
 	f.StringVar(&over.RPC, "rpc", "", "serve RPC here (default from node.json)")
 	f.StringVar(&over.REST, "rest", "", "serve REST here (default from node.json)")
+	f.StringVar(&over.Metrics, "metrics", "", "serve Prometheus here (default from node.json)")
 	f.StringSliceVar(&over.Peers, "peers", nil, "keep connected to these, as id@host:port (default from node.json)")
 	f.BoolVar(&verbose, "verbose", false, "log all that happens")
 	return cmd
@@ -46,7 +47,7 @@ func chainStart(c *client) *cobra.Command {
 // override replaces what o sets.
 func (s *nodeSettings) override(o nodeSettings) {
 	for _, f := range []struct{ to, from *string }{
-		{&s.P2P, &o.P2P}, {&s.RPC, &o.RPC}, {&s.GRPC, &o.GRPC}, {&s.REST, &o.REST},
+		{&s.P2P, &o.P2P}, {&s.RPC, &o.RPC}, {&s.GRPC, &o.GRPC}, {&s.REST, &o.REST}, {&s.Metrics, &o.Metrics},
 	} {
 		if *f.from != "" {
 			*f.to = *f.from
@@ -87,13 +88,15 @@ func startNode(cmd *cobra.Command, home string, s nodeSettings, verbose bool) er
 		KeepBlocks:  s.KeepBlocks,
 		Snapshots:   s.Snapshots,
 		MinGasPrice: s.MinGasPrice,
+		Metrics:     s.Metrics,
+		StateSync:   s.StateSync.chain(),
 		Log:         slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
 		return nodeError(home, err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "Node %s runs: peers at %s, gRPC at %s, RPC at %s. Ctrl-C stops it.\n",
-		s.Moniker, node.PeerAddr(), s.GRPC, s.RPC)
+	fmt.Fprintf(cmd.OutOrStdout(), "Node %s runs: peers at %s, gRPC at %s, RPC at %s, metrics at %s. Ctrl-C stops it.\n",
+		s.Moniker, node.PeerAddr(), s.GRPC, s.RPC, s.Metrics)
 	return nodeError(home, node.Run(ctx))
 }
 
@@ -124,7 +127,7 @@ func readyToStart(home string, s nodeSettings) error {
 		}
 	}
 	for _, l := range []struct{ flag, addr string }{
-		{"--p2p", s.P2P}, {"--rpc", s.RPC}, {"--grpc", s.GRPC}, {"--rest", s.REST},
+		{"--p2p", s.P2P}, {"--rpc", s.RPC}, {"--grpc", s.GRPC}, {"--rest", s.REST}, {"--metrics", s.Metrics},
 	} {
 		if err := checkFree(l.flag, l.addr); err != nil {
 			return err
@@ -163,6 +166,8 @@ func nodeError(home string, err error) error {
 		return nil
 	case errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "no space left on device"):
 		return fmt.Errorf("the disk of %s is full: free some space and start again, no final block is lost: %w", home, err)
+	case strings.Contains(err.Error(), "UPGRADE \""):
+		return fmt.Errorf("the network has a new version from here on: install the plexus that knows the upgrade, and start again with the same home %s: %w", home, err)
 	case strings.Contains(err.Error(), "resource temporarily unavailable"):
 		return fmt.Errorf("another program has the database in %s open: stop it first: %w", filepath.Join(home, "data"), err)
 	default:

@@ -1,0 +1,49 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	"github.com/cosmos/cosmos-sdk/types/module"
+	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+)
+
+// A release takes a chain from one version of this software to the next, at
+// the height that governance planned under its name. Nodes of the old software
+// stop there; the new one migrates every module whose version changed, starts
+// those that are new, and goes on.
+type release struct {
+	name   string
+	stores storetypes.StoreUpgrades // that come or go with it
+}
+
+// releases lists all upgrades that this software can do, oldest first. One that
+// a chain has behind it stays: a node may have to replay it.
+var releases = []release{
+	{name: "v2"}, // the emission's clock in one record; defaults for newer parameters of subnets
+}
+
+// setUpgrades readies the state machine for planned upgrades. home may be empty
+// if nothing is kept on disk; if it holds the note of an upgrade at which an
+// old node stopped, stores are changed as that asks.
+func (a *App) setUpgrades(home string) error {
+	for _, u := range releases {
+		a.upgrade.SetUpgradeHandler(u.name, func(ctx context.Context, _ upgradetypes.Plan, from module.VersionMap) (module.VersionMap, error) {
+			return a.modules.RunMigrations(ctx, a.configured, from)
+		})
+	}
+	if home == "" {
+		return nil
+	}
+	plan, err := a.upgrade.ReadUpgradeInfoFromDisk()
+	if err != nil {
+		return fmt.Errorf("note of an upgrade in %s: %w", home, err)
+	}
+	for _, u := range releases {
+		if u.name == plan.Name {
+			a.SetStoreLoader(upgradetypes.UpgradeStoreLoader(plan.Height, &u.stores))
+		}
+	}
+	return nil
+}

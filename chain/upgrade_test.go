@@ -1,0 +1,226 @@
+package chain
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	dbm "github.com/cosmos/cosmos-db"
+
+	"github.com/cosmos/cosmos-sdk/baseapp"
+	"github.com/cosmos/cosmos-sdk/store/v2/snapshots"
+	snapshottypes "github.com/cosmos/cosmos-sdk/store/v2/snapshots/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
+	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+
+	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
+	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/subnet"
+	"github.com/plexus-network/plexus/coin"
+)
+
+// What testdata/v1.snapshot holds.
+const (
+	v1Height = 59
+	v1Hash   = "c6bf464ef9574924b99c2fa756af0f0dcf295bc2a14e2541396a3b6d1e9e8938"
+)
+
+// v1Time is the time of its latest block: one of 49 hours among those of a
+// second, for the vote.
+var v1Time = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(58*time.Second + 49*time.Hour)
+
+// snapshotOf returns the state of an app as a node would offer it to others.
+func snapshotOf(t *testing.T, app *App) (snapshottypes.Snapshot, [][]byte) {
+	t.Helper()
+	store, err := snapshots.NewStore(dbm.NewMemDB(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	makes := snapshots.NewManager(store, snapshottypes.NewSnapshotOptions(1, 1), app.CommitMultiStore(), nil, cosmosLog(nil))
+	made, err := makes.Create(uint64(app.LastBlockHeight()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks := make([][]byte, made.Chunks)
+	for i := range chunks {
+		r, err := store.LoadChunk(made.Height, made.Format, uint32(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if chunks[i], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return *made, chunks
+}
+
+// restored returns an app with the state of a snapshot, taken over as CometBFT
+// makes a node take it, and its database.
+func restored(t *testing.T, s snapshottypes.Snapshot, chunks [][]byte, hash []byte) (*App, dbm.DB) {
+	t.Helper()
+	db := dbm.NewMemDB()
+	store, err := snapshots.NewStore(dbm.NewMemDB(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := NewApp(AppOptions{DB: db, ChainID: "plexus-test", Base: []func(*baseapp.BaseApp){
+		baseapp.SetIAVLSyncPruning(true), baseapp.SetSnapshot(store, snapshottypes.NewSnapshotOptions(0, 0)),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer, err := s.ToABCI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := app.OfferSnapshot(&abci.RequestOfferSnapshot{Snapshot: &offer, AppHash: hash})
+	if err != nil || o.Result != abci.ResponseOfferSnapshot_ACCEPT {
+		t.Fatalf("offer of a snapshot: %v, %v", o, err)
+	}
+	for i, chunk := range chunks {
+		r, err := app.ApplySnapshotChunk(&abci.RequestApplySnapshotChunk{Index: uint32(i), Chunk: chunk})
+		if err != nil || r.Result != abci.ResponseApplySnapshotChunk_ACCEPT {
+			t.Fatalf("chunk %d: %v, %v", i, r, err)
+		}
+	}
+	return app, db
+}
+
+// v1Bench returns the chain that version 1 left, in this software.
+func v1Bench(t *testing.T) *bench {
+	t.Helper()
+	Configure()
+	chunk, err := os.ReadFile(filepath.Join("testdata", "v1.snapshot"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := hex.DecodeString(v1Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(chunk)
+	b := &bench{t: t, step: time.Second, time: v1Time, people: map[string]*person{}, absent: map[int]bool{}, initial: 1}
+	b.app, b.db = restored(t, snapshottypes.Snapshot{
+		Height: v1Height, Format: snapshottypes.CurrentFormat, Chunks: 1, Hash: sum[:],
+		Metadata: snapshottypes.Metadata{ChunkHashes: [][]byte{sum[:]}},
+	}, [][]byte{chunk}, hash)
+	for _, name := range []string{"v0", "v1", "v2"} {
+		b.validators = append(b.validators, b.person(name))
+	}
+	if got := b.app.LastCommitID(); got.Version != v1Height || !bytes.Equal(got.Hash, hash) {
+		t.Fatalf("the fixture restores to height %d, hash %x; want %d, %s", got.Version, got.Hash, v1Height, v1Hash)
+	}
+	return b
+}
+
+// TestUpgradeFromV1 takes over a chain of version 1 and goes on with it.
+func TestUpgradeFromV1(t *testing.T) {
+	b := v1Bench(t)
+	versions, err := b.app.upgrade.GetModuleVersionMap(b.ctx())
+	if err != nil || versions[emission.ModuleName] != 1 || versions[subnet.ModuleName] != 1 {
+		t.Fatalf("versions of the fixture: %v, %v; want 1 of ours", versions, err)
+	}
+	was := b.schedule()
+	if was.State.LastMs != 0 {
+		t.Fatalf("the fixture knows last_ms already: %v", was.State)
+	}
+	bonds := b.bonds()
+	if len(bonds.Rows) == 0 {
+		t.Fatal("the fixture has no bonds: it proves little")
+	}
+
+	b.block() // the planned height
+	for name, version := range b.app.modules.GetVersionMap() {
+		versions, err := b.app.upgrade.GetModuleVersionMap(b.ctx())
+		if err != nil || versions[name] != version {
+			t.Errorf("%s has version %d in the state, %v; want %d", name, versions[name], err, version)
+		}
+	}
+	is := b.schedule()
+	if is.State.LastMs != b.time.UnixMilli() || is.State.ClockMs != was.State.ClockMs+1000 {
+		t.Errorf("the clock went from %d ms to %d ms, last block at %d ms; want one second more, at %d ms",
+			was.State.ClockMs, is.State.ClockMs, is.State.LastMs, b.time.UnixMilli())
+	}
+	if _, err := b.app.upgrade.GetUpgradePlan(b.ctx()); err == nil {
+		t.Error("the plan is still there after the upgrade")
+	}
+	if got := b.bonds(); got.String() != bonds.String() && b.metagraph(1).EpochHeight != v1Height+1 {
+		t.Errorf("bonds after the upgrade: %v\nbefore: %v", got, bonds)
+	}
+
+	// The chain lives on: transactions, epochs, pay. Invariants are checked
+	// after every block.
+	before := b.neuron("m0").Claimable
+	v1 := b.person("v1")
+	b.must(v1, b.weigh(1, v1, "m0", 65535))
+	b.until(v1Height + 3*tempo)
+	if now := b.neuron("m0").Claimable; now <= before {
+		t.Errorf("m0 can claim %v after three epochs, %v before", coin.Amount(now), coin.Amount(before))
+	}
+	b.must(b.person("m0"), claimMsg(b.person("m0")))
+	if _, err := b.app.Export("plexus-test"); err != nil {
+		t.Errorf("export after the upgrade: %v", err)
+	}
+}
+
+// bonds returns the bonds of subnet 1.
+func (b *bench) bonds() *subnetv1.QueryBondsResponse {
+	b.t.Helper()
+	r := &subnetv1.QueryBondsResponse{}
+	b.query("/plexus.subnet.v1.Query/Bonds", &subnetv1.QueryBondsRequest{Netuid: 1}, r)
+	return r
+}
+
+// TestUnknownUpgradeStopsTheChain: software that does not know a planned
+// upgrade makes no block at its height, and says what it waits for.
+func TestUnknownUpgradeStopsTheChain(t *testing.T) {
+	b := newBench(t, 3, nil, []string{"rich"}, nil)
+	home := t.TempDir()
+	app, err := NewApp(AppOptions{DB: b.db, Home: home, ChainID: "plexus-test", Base: []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.app = app
+	b.decide(&upgradetypes.MsgSoftwareUpgrade{Authority: governance().String(), Plan: upgradetypes.Plan{Name: "v99", Height: 20}})
+	b.until(19)
+	_, err = b.app.FinalizeBlock(&abci.RequestFinalizeBlock{Height: 20, Time: b.time.Add(b.step), DecidedLastCommit: b.votes()})
+	if err == nil || !strings.Contains(err.Error(), `UPGRADE "v99" NEEDED at height: 20`) {
+		t.Errorf("a block at the height of an upgrade that nobody knows: %v", err)
+	}
+	note, err := os.ReadFile(filepath.Join(home, "data", "upgrade-info.json"))
+	if err != nil || !strings.Contains(string(note), "v99") {
+		t.Errorf("note of the upgrade for the next software: %s, %v", note, err)
+	}
+}
+
+// decide makes governance do messages: the person rich proposes and all
+// validators agree. It takes one long block.
+func (b *bench) decide(msgs ...sdk.Msg) {
+	b.t.Helper()
+	rich := b.person("rich")
+	m, err := govv1.NewMsgSubmitProposal(msgs, sdk.NewCoins(nplx(100*coin.PLX)), rich.String(), "", "a proposal", "that all agree on", false)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.must(rich, m)
+	b.proposals++
+	for _, v := range b.validators {
+		b.must(v, govv1.NewMsgVote(v.address(), b.proposals, govv1.OptionYes, ""))
+	}
+	step := b.step
+	b.step = 49 * time.Hour // voting takes 48
+	b.block()
+	b.step = step
+	p, err := b.app.gov.Proposals.Get(b.ctx(), b.proposals)
+	if err != nil || p.Status != govv1.StatusPassed {
+		b.t.Fatalf("proposal %d of %T: %v, %s, %v", b.proposals, msgs[0], p.Status, p.FailedReason, err)
+	}
+}
