@@ -210,7 +210,7 @@ func (a *App) makeModules() error {
 	cdc, registry := a.Encoding.Codec, a.Encoding.Registry
 	a.modules = module.NewManager(
 		auth.NewAppModule(cdc, a.Accounts, nil),
-		bank.NewAppModule(cdc, a.Bank, a.Accounts),
+		bank.NewAppModule(cdc, a.Bank.(meteredBank).BaseKeeper, a.Accounts), // its messages burn nothing, and want this type
 		distr.NewAppModule(cdc, a.Distribution, a.Accounts, a.Bank, a.Staking),
 		staking.NewAppModule(cdc, a.Staking, a.Accounts, a.Bank),
 		slashing.NewAppModule(cdc, a.slashing, a.Accounts, a.Bank, a.Staking, registry),
