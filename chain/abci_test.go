@@ -162,8 +162,9 @@ func (b *bench) ctx() sdk.Context {
 func (b *bench) block(txs ...[]byte) *abci.ResponseFinalizeBlock {
 	b.t.Helper()
 	b.time = b.time.Add(b.step)
+	height := max(b.app.LastBlockHeight()+1, b.initial)
 	r, err := b.app.FinalizeBlock(&abci.RequestFinalizeBlock{
-		Txs: txs, Height: max(b.app.LastBlockHeight()+1, b.initial), Time: b.time,
+		Txs: txs, Height: height, Time: b.time, Hash: blockHash(height),
 		ProposerAddress: b.validators[0].cons(), DecidedLastCommit: b.votes(),
 	})
 	if err != nil {
@@ -178,6 +179,12 @@ func (b *bench) block(txs ...[]byte) *abci.ResponseFinalizeBlock {
 		}
 	}
 	return r
+}
+
+// blockHash returns what stands for the hash of the block at a height.
+func blockHash(height int64) []byte {
+	sum := sha256.Sum256(fmt.Append(nil, "block ", height))
+	return sum[:]
 }
 
 // votes returns who signed the latest block.
@@ -214,16 +221,16 @@ func (b *bench) tx(p *person, fee coin.Amount, msgs ...sdk.Msg) []byte {
 	builder.SetGasLimit(4_000_000)
 	builder.SetFeeAmount(sdk.NewCoins(nplx(fee)))
 	account := b.app.Accounts.GetAccount(b.ctx(), p.address())
-	if account == nil {
-		b.t.Fatalf("account %v does not exist", p)
+	var number, sequence uint64 // of an account that does not exist yet
+	if account != nil {
+		number, sequence = account.GetAccountNumber(), max(account.GetSequence(), p.sequence)
 	}
-	sequence := max(account.GetSequence(), p.sequence)
 	sig := signing.SignatureV2{PubKey: p.key.PubKey(), Sequence: sequence, Data: &signing.SingleSignatureData{SignMode: signing.SignMode_SIGN_MODE_DIRECT}}
 	if err := builder.SetSignatures(sig); err != nil {
 		b.t.Fatal(err)
 	}
 	sig, err := clienttx.SignWithPrivKey(b.t.Context(), signing.SignMode_SIGN_MODE_DIRECT, authsigning.SignerData{
-		Address: p.String(), ChainID: "plexus-test", AccountNumber: account.GetAccountNumber(), Sequence: sequence, PubKey: p.key.PubKey(),
+		Address: p.String(), ChainID: "plexus-test", AccountNumber: number, Sequence: sequence, PubKey: p.key.PubKey(),
 	}, builder, p.key, cfg, sequence)
 	if err != nil {
 		b.t.Fatal(err)

@@ -40,10 +40,11 @@ func newAnteHandler(a *App) (sdk.AnteHandler, error) {
 		ante.NewValidateMemoDecorator(a.Accounts),
 		ante.NewConsumeGasForTxSizeDecorator(a.Accounts),
 		fees{pay: pay, rides: a.Subnets, grants: a.authz, commissions: a.Distribution},
+		newcomers{a.Accounts},
 		ante.NewSetPubKeyDecorator(a.Accounts),
 		ante.NewValidateSigCountDecorator(a.Accounts),
 		ante.NewSigGasConsumeDecorator(a.Accounts, ante.DefaultSigVerificationGasConsumer),
-		ante.NewSigVerificationDecorator(a.Accounts, a.Encoding.TxConfig.SignModeHandler()),
+		signatures{ante.NewSigVerificationDecorator(a.Accounts, a.Encoding.TxConfig.SignModeHandler())},
 		ante.NewIncrementSequenceDecorator(a.Accounts),
 	), nil
 }
@@ -99,8 +100,11 @@ func (f fees) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.Ant
 			return f.estimate(ctx, t, next)
 		}
 		newCtx, payErr := f.pay.AnteHandle(ctx, tx, simulate, next)
-		if payErr != nil && sdkerrors.ErrInsufficientFee.Is(payErr) {
+		switch {
+		case payErr != nil && sdkerrors.ErrInsufficientFee.Is(payErr):
 			return newCtx, sdkerrors.ErrInsufficientFee.Wrapf("%s; not free: %s", payErr, err)
+		case payErr != nil && sdkerrors.ErrUnknownAddress.Is(payErr): // whose address the SDK gives in bytes
+			return newCtx, sdkerrors.ErrUnknownAddress.Wrapf("there is no account to pay a fee; not free: %s", err)
 		}
 		return newCtx, payErr
 	}

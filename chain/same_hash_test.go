@@ -62,7 +62,8 @@ func (b *bench) blocksOf(n int, also func(*abci.RequestFinalizeBlock, []byte)) {
 			Height: b.app.LastBlockHeight() + 1, Time: b.time,
 			ProposerAddress: b.validators[i%len(b.validators)].cons(), DecidedLastCommit: b.votes(),
 		}
-		p, msg := b.person("bob"), sdk.Msg(nil)
+		p := b.person("bob")
+		var msg sdk.Msg
 		switch i % 5 {
 		case 0:
 			p = b.person("v0")

@@ -34,7 +34,7 @@ func (c *Client) SetWeights(ctx context.Context, a Actor, netuid yuma.Netuid, ro
 // number of the epoch in which to reveal them. The caller keeps row, version
 // and salt until then.
 func (c *Client) CommitWeights(ctx context.Context, a Actor, netuid yuma.Netuid, row yuma.Row, version uint64, salt []byte) (uint64, error) {
-	hash, err := CommitHash(a.Account(), netuid, row, version, salt)
+	hash, err := CommitHash(a.Account(), netuid, 0, row, version, salt)
 	if err != nil {
 		return 0, err
 	}
@@ -61,10 +61,10 @@ func (c *Client) RevealWeights(ctx context.Context, a Actor, netuid yuma.Netuid,
 }
 
 // CommitHash returns the hash that hides weights: SHA-256 over the account's
-// bytes, netuid (big-endian uint32), the row as the chain would store it
+// bytes, mechanism and netuid (big-endian uint16 each), the row as the chain would store it
 // ([yuma.NewWeights], [yuma.AppendRow]), version (big-endian uint64) and the
 // salt.
-func CommitHash(account string, netuid yuma.Netuid, row yuma.Row, version uint64, salt []byte) ([32]byte, error) {
+func CommitHash(account string, netuid yuma.Netuid, mechanism uint16, row yuma.Row, version uint64, salt []byte) ([32]byte, error) {
 	b, err := wallet.ParseAddress(account)
 	if err != nil {
 		return [32]byte{}, err
@@ -77,7 +77,8 @@ func CommitHash(account string, netuid yuma.Netuid, row yuma.Row, version uint64
 	if err != nil {
 		return [32]byte{}, err
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(netuid))
+	b = binary.BigEndian.AppendUint16(b, mechanism)
+	b = binary.BigEndian.AppendUint16(b, uint16(netuid))
 	b = yuma.AppendRow(b, stored)
 	b = binary.BigEndian.AppendUint64(b, version)
 	return sha256.Sum256(append(b, salt...)), nil

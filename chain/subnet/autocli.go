@@ -29,6 +29,9 @@ func queryCommands() []*autocliv1.RpcCommandOptions {
 		{RpcMethod: "Weights", Use: "weights [netuid]", Short: "Show the validators' weights", PositionalArgs: args("netuid")},
 		{RpcMethod: "Bonds", Use: "bonds [netuid]", Short: "Show the validators' bonds", PositionalArgs: args("netuid")},
 		{RpcMethod: "Price", Use: "price [netuid]", Short: "Quote a registration: of a neuron, or of a subnet for netuid 0", PositionalArgs: args("netuid")},
+		{RpcMethod: "Work", Use: "work [netuid]", Short: "Show what registration by proof of work takes", PositionalArgs: args("netuid")},
+		{RpcMethod: "Commitments", Use: "commitments [netuid]", Short: "Show the neurons' public metadata", PositionalArgs: args("netuid")},
+		{RpcMethod: "Family", Use: "family [netuid] [account]", Short: "Show what stake an account lends on a subnet and is lent", PositionalArgs: args("netuid", "account")},
 		{RpcMethod: "Claimable", Use: "claimable [account]", Short: "Show what an account can claim", PositionalArgs: args("account")},
 	}
 }
@@ -42,9 +45,20 @@ func txCommands() []*autocliv1.RpcCommandOptions {
 		{RpcMethod: "SetWeights", Use: "set-weights [netuid]", Short: "Replace a validator's weights", PositionalArgs: args("netuid")},
 		{RpcMethod: "CommitWeights", Use: "commit-weights [netuid]", Short: "Hide weights behind their hash", PositionalArgs: args("netuid")},
 		{RpcMethod: "RevealWeights", Use: "reveal-weights [netuid]", Short: "Show the weights of a commit", PositionalArgs: args("netuid")},
+		{RpcMethod: "SetWeightsBatch", Skip: true}, // by set-weights with several subnets
+		{RpcMethod: "RegisterByWork", Skip: true},  // by register-neuron --pow
+		{RpcMethod: "SetCommitment", Use: "commit [netuid] [data]", Short: "Replace a neuron's public metadata", PositionalArgs: args("netuid", "data")},
+		{RpcMethod: "SetChildren", Skip: true}, // children takes loans as people write them
+		{RpcMethod: "SetChildTake", Use: "set-child-take [netuid] [take]", Short: "Replace what the account keeps of lent stake's dividends, of 65535", PositionalArgs: args("netuid", "take")},
+		{RpcMethod: "Rotate", Use: "rotate [to]", Short: "Move all that the account owns on subnets to another", PositionalArgs: args("to")},
 		{RpcMethod: "Claim", Use: "claim", Short: "Pay out what the account earned as a miner or an owner"},
 		{RpcMethod: "UpdateSubnet", Use: "update-subnet [netuid]", Short: "Change a subnet's hyperparameters, name or kind parameters", PositionalArgs: args("netuid")},
-		{RpcMethod: "UpdateParams", Skip: true}, // by a proposal of governance only
+		{RpcMethod: "SetIdentity", Use: "set-identity [netuid]", Short: "Replace a subnet's description, url, contact and metadata", PositionalArgs: args("netuid")},
+		{RpcMethod: "SetMechanisms", Use: "set-mechanisms [netuid] [count]", Short: "Set how many mechanisms a subnet has and how they share its emission", PositionalArgs: args("netuid", "count")},
+		{RpcMethod: "OfferSubnet", Use: "offer-subnet [netuid] [heir]", Short: "Offer a subnet to a new owner", PositionalArgs: args("netuid", "heir")},
+		{RpcMethod: "AcceptSubnet", Use: "accept-subnet [netuid]", Short: "Take a subnet that was offered", PositionalArgs: args("netuid")},
+		{RpcMethod: "DissolveSubnet", Skip: true}, // by a proposal of governance only, as is the next
+		{RpcMethod: "UpdateParams", Skip: true},
 	}
 }
 

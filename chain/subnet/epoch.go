@@ -15,8 +15,15 @@ import (
 )
 
 // EndBlock runs the epochs that are due, the longest overdue first and at most
-// as many as the parameters allow; the rest wait for the next block.
+// as many as the parameters allow; the rest wait for the next block. Before
+// that it winds up what was dissolved.
 func (k *Keeper) EndBlock(ctx context.Context) error {
+	if err := k.remember(ctx); err != nil {
+		return err
+	}
+	if err := k.wind(ctx); err != nil {
+		return err
+	}
 	due, err := k.due(ctx)
 	if err != nil || len(due) == 0 {
 		return err
@@ -88,11 +95,7 @@ func (k *Keeper) allot(ctx context.Context) error {
 // stays pending, and an event tells why. An error is the chain's, not the
 // subnet's.
 func (k *Keeper) attempt(ctx context.Context, netuid uint32) error {
-	inner, keep := sdk.UnwrapSDKContext(ctx).CacheContext()
-	failure := guard(func() error { return k.run(inner, netuid) })
-	if failure == nil {
-		keep()
-	}
+	failure := attempted(ctx, func(inner context.Context) error { return k.run(inner, netuid) })
 	s, err := k.subnet(ctx, netuid)
 	if err != nil {
 		return err
@@ -109,14 +112,19 @@ func (k *Keeper) attempt(ctx context.Context, netuid uint32) error {
 	return nil
 }
 
-// guard turns a panic of f into an error.
-func guard(f func() error) (err error) {
+// attempted runs f, and keeps nothing of what it did if it fails, even by a
+// panic.
+func attempted(ctx context.Context, f func(context.Context) error) (err error) {
+	inner, keep := sdk.UnwrapSDKContext(ctx).CacheContext()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
 		}
+		if err == nil {
+			keep()
+		}
 	}()
-	return f()
+	return f(inner)
 }
 
 // run runs one epoch: it pays the pot and stores what the law decided.
@@ -131,35 +139,63 @@ func (k *Keeper) run(ctx context.Context, netuid uint32) error {
 		}
 		return k.close(ctx, &s)
 	}
-	if s.Neurons == 0 { // nobody to pay
-		if err := k.emission.Return(ctx, coin.Amount(s.Pending)); err != nil {
-			return err
-		}
-		s.Pending = 0
-		return k.close(ctx, &s)
+	if err := k.adopt(ctx, netuid); err != nil {
+		return err
 	}
-	in, accounts, err := k.input(ctx, &s)
+	if err := k.settle(ctx, &s); err != nil {
+		return err
+	}
+	return k.close(ctx, &s)
+}
+
+// settle pays the pot of s and stores what the law decided: each mechanism has
+// its part of the pot and an epoch of its own. What rounding leaves is pending
+// again.
+func (k *Keeper) settle(ctx context.Context, s *subnetv1.Subnet) error {
+	pot := coin.Amount(s.Pending)
+	s.Pending = 0
+	if s.Neurons == 0 { // nobody to pay
+		return k.emission.Return(ctx, pot)
+	}
+	latest, err := k.epoch(ctx, shelfOf(s.Netuid, 0))
 	if err != nil {
 		return err
+	}
+	for mechanism, part := range parts(s, pot) {
+		at := shelfOf(s.Netuid, uint32(mechanism))
+		left, err := k.settleOne(ctx, s, at, part, latest.Permit)
+		if err != nil {
+			return err
+		}
+		s.Pending += uint64(left)
+	}
+	return nil
+}
+
+// settleOne runs the law over one mechanism of s, and returns what rounding
+// left of its part of the pot.
+func (k *Keeper) settleOne(ctx context.Context, s *subnetv1.Subnet, at shelf, pot coin.Amount, permits []bool) (coin.Amount, error) {
+	in, accounts, err := k.input(ctx, s, at, pot, permits)
+	if err != nil {
+		return 0, err
 	}
 	out, err := yuma.Epoch(in)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := k.payOut(ctx, &s, in, accounts, out); err != nil {
-		return err
+	returned, err := k.payOut(ctx, s, in, accounts, out)
+	if err != nil {
+		return 0, err
 	}
-	if err := k.storeBonds(ctx, netuid, out.Bonds); err != nil {
-		return err
+	if err := k.storeBonds(ctx, at, out.Bonds); err != nil {
+		return 0, err
 	}
-	if err := k.close(ctx, &s); err != nil {
-		return err
+	record := record(s.Epoch+1, in, out)
+	record.Returned = uint64(returned)
+	if err := k.epochs.Set(ctx, uint32(at), record); err != nil {
+		return 0, err
 	}
-	record := record(s.Epoch, in, out)
-	if err := k.epochs.Set(ctx, netuid, record); err != nil {
-		return err
-	}
-	return emit(ctx, &subnetv1.EventEpoch{Netuid: netuid, Epoch: record})
+	return out.Remainder, emit(ctx, &subnetv1.EventEpoch{Netuid: s.Netuid, Mechanism: at.mechanism(), Epoch: record})
 }
 
 // close counts an epoch that ran.
@@ -172,22 +208,19 @@ func (k *Keeper) close(ctx context.Context, s *subnetv1.Subnet) error {
 	return k.subnets.Set(ctx, s.Netuid, *s)
 }
 
-// input gathers what the law needs of s, and the accounts by uid.
-func (k *Keeper) input(ctx context.Context, s *subnetv1.Subnet) (*yuma.Input, []sdk.AccAddress, error) {
-	latest, err := k.epoch(ctx, s.Netuid)
-	if err != nil {
-		return nil, nil, err
-	}
+// input gathers what the law needs of one mechanism of s, and the accounts by
+// uid.
+func (k *Keeper) input(ctx context.Context, s *subnetv1.Subnet, at shelf, pot coin.Amount, permits []bool) (*yuma.Input, []sdk.AccAddress, error) {
 	n := int(s.Neurons)
-	weights, set, err := rows(ctx, k.weights, s.Netuid, n)
+	weights, set, err := rows(ctx, k.weights, at, n)
 	if err != nil {
 		return nil, nil, err
 	}
-	bonds, _, err := rows(ctx, k.bonds, s.Netuid, n)
+	bonds, _, err := rows(ctx, k.bonds, at, n)
 	if err != nil {
 		return nil, nil, err
 	}
-	neurons, accounts, err := k.seats(ctx, s, set, latest.Permit)
+	neurons, accounts, err := k.seats(ctx, s, at.mechanism(), set, permits)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -195,7 +228,7 @@ func (k *Keeper) input(ctx context.Context, s *subnetv1.Subnet) (*yuma.Input, []
 		Block:    yuma.Height(height(ctx)),
 		Previous: yuma.Height(s.LastEpoch),
 		Tempo:    yuma.Blocks(s.Hyperparameters.Tempo),
-		Emission: coin.Amount(s.Pending),
+		Emission: pot,
 		Params:   law(s.Hyperparameters),
 		Neurons:  neurons,
 		Weights:  weights,
@@ -203,12 +236,16 @@ func (k *Keeper) input(ctx context.Context, s *subnetv1.Subnet) (*yuma.Input, []
 	}, accounts, nil
 }
 
-// seats returns the neurons of s as the law sees them, and their accounts, by
-// uid. set is when each uid's weights were decided.
-func (k *Keeper) seats(ctx context.Context, s *subnetv1.Subnet, set []yuma.Height, permits []bool) ([]yuma.Neuron, []sdk.AccAddress, error) {
+// seats returns the neurons of s as the law sees them in one mechanism, and
+// their accounts, by uid. set is when each uid's weights were decided.
+func (k *Keeper) seats(ctx context.Context, s *subnetv1.Subnet, mechanism uint32, set []yuma.Height, permits []bool) ([]yuma.Neuron, []sdk.AccAddress, error) {
 	neurons := make([]yuma.Neuron, 0, s.Neurons)
 	accounts := make([]sdk.AccAddress, 0, s.Neurons)
-	err := k.eachNeuron(ctx, s.Netuid, func(n subnetv1.Neuron) error {
+	votes, err := k.voters(ctx, s.Netuid)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = k.eachNeuron(ctx, s.Netuid, func(n subnetv1.Neuron) error {
 		uid := len(neurons)
 		if int(n.Uid) != uid || uid >= len(set) {
 			return fmt.Errorf("subnet %d: uid %d stands where %d belongs", s.Netuid, n.Uid, uid)
@@ -217,7 +254,7 @@ func (k *Keeper) seats(ctx context.Context, s *subnetv1.Subnet, set []yuma.Heigh
 		if err != nil {
 			return err
 		}
-		stake, err := k.stake(ctx, account)
+		stake, err := votes(account)
 		if err != nil {
 			return err
 		}
@@ -225,7 +262,7 @@ func (k *Keeper) seats(ctx context.Context, s *subnetv1.Subnet, set []yuma.Heigh
 		neurons = append(neurons, yuma.Neuron{
 			Stake:      stake,
 			Registered: yuma.Height(n.RegisteredAt),
-			Updated:    yuma.Height(n.LastUpdate),
+			Updated:    yuma.Height(lastUpdate(n, mechanism)),
 			Committed:  set[uid],
 			Permit:     uid < len(permits) && permits[uid],
 			Owner:      n.Account == s.Owner,
@@ -235,37 +272,41 @@ func (k *Keeper) seats(ctx context.Context, s *subnetv1.Subnet, set []yuma.Heigh
 	return neurons, accounts, err
 }
 
-// payOut pays the pot of s as the law decided. Miners and the owner claim
-// theirs later. So does an account that earned as a validator but operates
-// none, as a subnet's owner may. What rounding left stays pending.
-func (k *Keeper) payOut(ctx context.Context, s *subnetv1.Subnet, in *yuma.Input, accounts []sdk.AccAddress, out *yuma.Result) error {
-	var vals []sdk.ValAddress
-	var amounts []coin.Amount
+// payOut pays a part of the pot of s as the law decided, but for what rounding
+// left. Miners and the owner claim theirs later. So does an account that earned
+// as a validator but operates none, as a subnet's owner may. It returns what
+// the owner's neuron mined: that is unallocated again.
+func (k *Keeper) payOut(ctx context.Context, s *subnetv1.Subnet, in *yuma.Input, accounts []sdk.AccAddress, out *yuma.Result) (coin.Amount, error) {
+	var returned coin.Amount
+	var pay payroll
 	for uid, o := range out.Neurons {
 		claimable := o.Mined
-		if in.Neurons[uid].Stake == 0 {
-			claimable += o.Validated
-		} else if o.Validated > 0 {
-			vals, amounts = append(vals, sdk.ValAddress(accounts[uid])), append(amounts, o.Validated)
+		if in.Neurons[uid].Owner {
+			returned, claimable = o.Mined, 0
+		}
+		if err := k.payDividend(ctx, s.Netuid, accounts[uid], o.Validated, &pay); err != nil {
+			return 0, err
 		}
 		if err := k.credit(ctx, accounts[uid], claimable); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if err := k.emission.PayValidators(ctx, vals, amounts); err != nil {
-		return err
+	if err := k.emission.PayValidators(ctx, pay.vals, pay.amounts); err != nil {
+		return 0, err
+	}
+	if err := k.emission.Return(ctx, returned); err != nil {
+		return 0, err
 	}
 	owner, err := k.bytes(s.Owner)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	s.Pending = uint64(out.Remainder)
-	return k.credit(ctx, owner, out.OwnerCut)
+	return returned, k.credit(ctx, owner, out.OwnerCut)
 }
 
-// storeBonds replaces the bonds of a subnet.
-func (k *Keeper) storeBonds(ctx context.Context, netuid uint32, bonds []yuma.Row) error {
-	old, err := k.bonds.Iterate(ctx, collections.NewPrefixedPairRange[uint32, uint32](netuid))
+// storeBonds replaces the bonds of a mechanism.
+func (k *Keeper) storeBonds(ctx context.Context, at shelf, bonds []yuma.Row) error {
+	old, err := k.bonds.Iterate(ctx, rowsOf(at))
 	if err != nil {
 		return err
 	}
@@ -273,9 +314,9 @@ func (k *Keeper) storeBonds(ctx context.Context, netuid uint32, bonds []yuma.Row
 	if err != nil {
 		return err
 	}
-	for _, at := range had {
-		if uid := int(at.K2()); uid >= len(bonds) || len(bonds[uid]) == 0 {
-			err = errors.Join(err, k.bonds.Remove(ctx, at))
+	for _, where := range had {
+		if uid := int(where.K2()); uid >= len(bonds) || len(bonds[uid]) == 0 {
+			err = errors.Join(err, k.bonds.Remove(ctx, where))
 		}
 	}
 	for uid, row := range bonds {
@@ -283,7 +324,7 @@ func (k *Keeper) storeBonds(ctx context.Context, netuid uint32, bonds []yuma.Row
 			continue
 		}
 		r := subnetv1.Row{Uid: uint32(uid), Entries: yuma.AppendRow(nil, row)}
-		err = errors.Join(err, k.bonds.Set(ctx, collections.Join(netuid, r.Uid), r))
+		err = errors.Join(err, k.bonds.Set(ctx, at.slot(r.Uid), r))
 	}
 	return err
 }

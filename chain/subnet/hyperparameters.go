@@ -32,12 +32,16 @@ func DefaultParams() subnetv1.Params {
 		MaxUids:          yuma.MaxNeurons,
 		MaxOwnerCut:      11_796, // 18 %
 		UpdateInterval:   100,
+
+		CommitmentInterval: 100,
+		ChildrenDelay:      7200,
+		SubnetImmunity:     100_800,
 	}
 }
 
 // DefaultHyperparameters are those of a new subnet.
 func DefaultHyperparameters() subnetv1.Hyperparameters {
-	law, price := yuma.DefaultParams(), coin.DefaultPrice()
+	law, price, work := yuma.DefaultParams(), coin.DefaultPrice(), coin.DefaultWork()
 	return subnetv1.Hyperparameters{
 		Tempo:              360,
 		MaxUids:            256,
@@ -60,6 +64,10 @@ func DefaultHyperparameters() subnetv1.Hyperparameters {
 		BurnIncrease:       price.Growth,
 		AxonRateLimit:      50,
 		RegistrationOpen:   true,
+		WorkQuota:          1,
+		WorkMin:            uint64(work.Min),
+		WorkHalfLife:       uint64(work.HalfLife),
+		WorkIncrease:       work.Growth,
 	}
 }
 
@@ -90,11 +98,17 @@ func validateParams(p subnetv1.Params) error {
 		{"max_uids", uint64(p.MaxUids), 1, yuma.MaxNeurons},
 		{"max_owner_cut", uint64(p.MaxOwnerCut), 0, math.MaxUint16},
 		{"update_interval", p.UpdateInterval, 0, 1 << 32},
+		{"commitment_interval", p.CommitmentInterval, 0, 1 << 32},
+		{"children_delay", p.ChildrenDelay, 0, 1 << 32},
+		{"subnet_immunity", p.SubnetImmunity, 0, 1 << 32},
 	})
 }
 
 // validate tells what is wrong with a subnet's hyperparameters, if anything.
 func validate(h subnetv1.Hyperparameters, p subnetv1.Params) error {
+	if err := validateWork(h); err != nil {
+		return err
+	}
 	err := check([]bound{
 		{"tempo", h.Tempo, 5, 50_400},
 		{"max_uids", uint64(h.MaxUids), 1, uint64(p.MaxUids)},
@@ -125,6 +139,19 @@ func validate(h subnetv1.Hyperparameters, p subnetv1.Params) error {
 		return fmt.Errorf("bond_rule is %d; it must be 2 (Yuma2) or 3 (Yuma3)", h.BondRule)
 	}
 	return law(h).Validate()
+}
+
+// validateWork checks the lane of registration by work, unless it is closed.
+func validateWork(h subnetv1.Hyperparameters) error {
+	if h.WorkQuota == 0 {
+		return nil
+	}
+	return check([]bound{
+		{"work_quota", uint64(h.WorkQuota), 1, 16},
+		{"work_min", h.WorkMin, 1, uint64(coin.MaxHashes)},
+		{"work_half_life", h.WorkHalfLife, 1, 14_400},
+		{"work_increase", uint64(h.WorkIncrease), 101, 1000},
+	})
 }
 
 // law returns what the epoch's law needs of h, which is valid.

@@ -93,7 +93,7 @@ func TestWireBytes(t *testing.T) {
 	if got, want := string(AxonStatement("chain-1", 258, account)), "plexus/axon/v1chain-1\x00\x00\x01\x0212345678901234567890"; got != want {
 		t.Errorf("axon statement %q, want %q", got, want)
 	}
-	hash := commitHash(account, 1, yuma.Row{{UID: 2, Value: 65535}}, 3, []byte("salt"))
+	hash := commitHash(account, shelfOf(1, 0), yuma.Row{{UID: 2, Value: 65535}}, 3, []byte("salt"))
 	if got, want := hex.EncodeToString(hash), "5a766724d7ec03b588ae79df66136cdd318b59598f5c06583302bbbf207bf5ea"; got != want {
 		t.Errorf("commit hash %s, want %s", got, want)
 	}

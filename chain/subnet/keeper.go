@@ -84,16 +84,26 @@ type Keeper struct {
 	subnets   collections.Map[uint32, subnetv1.Subnet]
 	neurons   collections.Map[slot, subnetv1.Neuron]
 	uids      collections.Map[seat, uint32]
-	weights   collections.Map[slot, subnetv1.Row]
+	weights   collections.Map[slot, subnetv1.Row] // by shelf and uid, as bonds
 	bonds     collections.Map[slot, subnetv1.Row]
-	commits   collections.Map[collections.Triple[uint32, uint32, uint64], subnetv1.Commit] // by subnet, uid, epoch
-	epochs    collections.Map[uint32, subnetv1.Epoch]                                      // the latest of each subnet
+	commits   collections.Map[collections.Triple[uint32, uint32, uint64], subnetv1.Commit] // by shelf, uid, epoch
+	epochs    collections.Map[uint32, subnetv1.Epoch]                                      // the latest of each shelf
 	queue     collections.KeySet[collections.Pair[uint64, uint32]]                         // height, netuid
 	claimable collections.Map[[]byte, uint64]                                              // by account
 	price     collections.Item[uint64]                                                     // what the latest subnet cost; 0 before the first
 	pricedAt  collections.Item[int64]
 	burned    collections.Item[uint64]
-	rides     collections.Map[collections.Triple[uint32, []byte, uint32], int64] // latest free transaction by subnet, account, lane
+	rides     collections.Map[collections.Triple[uint32, []byte, uint32], int64] // latest free transaction by shelf, account, lane
+
+	work        collections.Map[uint32, subnetv1.WorkLane]
+	hashes      collections.Map[uint64, []byte]                                // of the latest blocks, by height
+	spent       collections.KeySet[collections.Triple[uint64, uint32, []byte]] // work that registered: height, subnet, account
+	commitments collections.Map[slot, subnetv1.Commitment]                     // by subnet and uid
+	families    collections.Map[seat, subnetv1.Family]
+	parents     collections.KeySet[collections.Triple[uint32, []byte, []byte]] // subnet, child, parent
+
+	dissolving collections.Map[uint32, subnetv1.Subnet] // gone, but for what is left to sweep
+	latest     collections.Item[uint32]                 // netuid of the subnet registered last
 }
 
 // NewKeeper returns the keeper of the subnets. authority is the bech32 address
@@ -121,6 +131,17 @@ func NewKeeper(cdc codec.BinaryCodec, s store.KVStoreService, e Emission, v vali
 		burned:    collections.NewItem(sb, collections.NewPrefix(12), "burned", collections.Uint64Value),
 		rides: collections.NewMap(sb, collections.NewPrefix(13), "rides",
 			collections.TripleKeyCodec(collections.Uint32Key, collections.BytesKey, collections.Uint32Key), collections.Int64Value),
+		work:   collections.NewMap(sb, collections.NewPrefix(40), "work", collections.Uint32Key, codec.CollValue[subnetv1.WorkLane](cdc)),
+		hashes: collections.NewMap(sb, collections.NewPrefix(41), "hashes", collections.Uint64Key, collections.BytesValue),
+		spent: collections.NewKeySet(sb, collections.NewPrefix(42), "spent",
+			collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, collections.BytesKey)),
+		commitments: collections.NewMap(sb, collections.NewPrefix(43), "commitments", pair, codec.CollValue[subnetv1.Commitment](cdc)),
+		families: collections.NewMap(sb, collections.NewPrefix(44), "families",
+			collections.PairKeyCodec(collections.Uint32Key, collections.BytesKey), codec.CollValue[subnetv1.Family](cdc)),
+		parents: collections.NewKeySet(sb, collections.NewPrefix(45), "parents",
+			collections.TripleKeyCodec(collections.Uint32Key, collections.BytesKey, collections.BytesKey)),
+		dissolving: collections.NewMap(sb, collections.NewPrefix(14), "dissolving", collections.Uint32Key, codec.CollValue[subnetv1.Subnet](cdc)),
+		latest:     collections.NewItem(sb, collections.NewPrefix(15), "latest", collections.Uint32Value),
 	}
 	schema, err := sb.Build()
 	if err != nil {
@@ -238,19 +259,20 @@ func (k *Keeper) netuids(ctx context.Context) ([]uint32, error) {
 	return it.Keys()
 }
 
-// rows returns the rows of a subnet in order of uid, unpacked for a law that
+// rows returns the rows of a shelf in order of uid, unpacked for a law that
 // knows n neurons.
-func rows(ctx context.Context, m collections.Map[slot, subnetv1.Row], netuid uint32, n int) ([]yuma.Row, []yuma.Height, error) {
+func rows(ctx context.Context, m collections.Map[slot, subnetv1.Row], at shelf, n int) ([]yuma.Row, []yuma.Height, error) {
 	unpacked, heights := make([]yuma.Row, n), make([]yuma.Height, n)
-	err := m.Walk(ctx, collections.NewPrefixedPairRange[uint32, uint32](netuid), func(at slot, r subnetv1.Row) (bool, error) {
-		if int(at.K2()) >= n {
-			return true, fmt.Errorf("subnet %d: row of uid %d, but only %d neurons", netuid, at.K2(), n)
+	err := m.Walk(ctx, rowsOf(at), func(where slot, r subnetv1.Row) (bool, error) {
+		uid := where.K2()
+		if int(uid) >= n {
+			return true, fmt.Errorf("%v: row of uid %d, but only %d neurons", at, uid, n)
 		}
 		row, err := yuma.DecodeRow(r.Entries, yuma.MaxNeurons)
 		if err != nil {
-			return true, fmt.Errorf("subnet %d: row of uid %d: %w", netuid, at.K2(), err)
+			return true, fmt.Errorf("%v: row of uid %d: %w", at, uid, err)
 		}
-		unpacked[at.K2()], heights[at.K2()] = row, yuma.Height(r.Height)
+		unpacked[uid], heights[uid] = row, yuma.Height(r.Height)
 		return false, nil
 	})
 	return unpacked, heights, err

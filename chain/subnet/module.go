@@ -53,7 +53,18 @@ func (Module) RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 	cdc.RegisterConcrete(&subnetv1.MsgRevealWeights{}, "plexus/subnet/MsgRevealWeights", nil)
 	cdc.RegisterConcrete(&subnetv1.MsgClaim{}, "plexus/subnet/MsgClaim", nil)
 	cdc.RegisterConcrete(&subnetv1.MsgUpdateSubnet{}, "plexus/subnet/MsgUpdateSubnet", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgSetWeightsBatch{}, "plexus/subnet/MsgSetWeightsBatch", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgRegisterByWork{}, "plexus/subnet/MsgRegisterByWork", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgSetCommitment{}, "plexus/subnet/MsgSetCommitment", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgSetChildren{}, "plexus/subnet/MsgSetChildren", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgSetChildTake{}, "plexus/subnet/MsgSetChildTake", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgRotate{}, "plexus/subnet/MsgRotate", nil)
 	cdc.RegisterConcrete(&subnetv1.MsgUpdateParams{}, "plexus/subnet/MsgUpdateParams", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgSetIdentity{}, "plexus/subnet/MsgSetIdentity", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgSetMechanisms{}, "plexus/subnet/MsgSetMechanisms", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgOfferSubnet{}, "plexus/subnet/MsgOfferSubnet", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgAcceptSubnet{}, "plexus/subnet/MsgAcceptSubnet", nil)
+	cdc.RegisterConcrete(&subnetv1.MsgDissolveSubnet{}, "plexus/subnet/MsgDissolveSubnet", nil)
 }
 
 // RegisterInterfaces makes the messages known to transactions.
@@ -61,7 +72,11 @@ func (Module) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 	r.RegisterImplementations((*sdk.Msg)(nil),
 		&subnetv1.MsgRegisterSubnet{}, &subnetv1.MsgRegisterNeuron{}, &subnetv1.MsgUpdateAxon{},
 		&subnetv1.MsgSetWeights{}, &subnetv1.MsgCommitWeights{}, &subnetv1.MsgRevealWeights{},
-		&subnetv1.MsgClaim{}, &subnetv1.MsgUpdateSubnet{}, &subnetv1.MsgUpdateParams{})
+		&subnetv1.MsgSetWeightsBatch{}, &subnetv1.MsgRegisterByWork{}, &subnetv1.MsgSetCommitment{},
+		&subnetv1.MsgSetChildren{}, &subnetv1.MsgSetChildTake{}, &subnetv1.MsgRotate{},
+		&subnetv1.MsgClaim{}, &subnetv1.MsgUpdateSubnet{}, &subnetv1.MsgUpdateParams{},
+		&subnetv1.MsgSetIdentity{}, &subnetv1.MsgSetMechanisms{}, &subnetv1.MsgOfferSubnet{},
+		&subnetv1.MsgAcceptSubnet{}, &subnetv1.MsgDissolveSubnet{})
 	msgservice.RegisterMsgServiceDesc(r, &subnetv1.Msg_serviceDesc)
 }
 

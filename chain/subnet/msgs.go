@@ -25,7 +25,8 @@ func emit(ctx context.Context, event proto.Message) error {
 	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(event)
 }
 
-// RegisterSubnet makes a subnet by burning its price.
+// RegisterSubnet makes a subnet by burning its price. If there are as many as
+// are allowed, the weakest makes room.
 func (m msgs) RegisterSubnet(ctx context.Context, msg *subnetv1.MsgRegisterSubnet) (*subnetv1.MsgRegisterSubnetResponse, error) {
 	owner, err := m.bytes(msg.Owner)
 	if err != nil {
@@ -41,13 +42,6 @@ func (m msgs) RegisterSubnet(ctx context.Context, msg *subnetv1.MsgRegisterSubne
 	if err != nil {
 		return nil, err
 	}
-	all, err := m.netuids(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(all) >= int(params.MaxSubnets) {
-		return nil, sdkerrors.ErrInvalidRequest.Wrapf("there are %d subnets, as many as are allowed", len(all))
-	}
 	price, err := m.subnetPrice(ctx, params, now(ctx))
 	if err != nil {
 		return nil, err
@@ -56,6 +50,9 @@ func (m msgs) RegisterSubnet(ctx context.Context, msg *subnetv1.MsgRegisterSubne
 		return nil, err
 	}
 	if err := errors.Join(m.price.Set(ctx, uint64(price)), m.pricedAt.Set(ctx, height(ctx))); err != nil {
+		return nil, err
+	}
+	if err := m.makeRoom(ctx, params); err != nil {
 		return nil, err
 	}
 	s, err := m.addSubnet(ctx, subnetv1.Subnet{
@@ -140,7 +137,7 @@ func (m msgs) SetWeights(ctx context.Context, msg *subnetv1.MsgSetWeights) (*sub
 	if err != nil {
 		return nil, err
 	}
-	v, err := m.voice(ctx, msg.Netuid, account)
+	v, err := m.voice(ctx, msg.Netuid, msg.Mechanism, account)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +163,7 @@ func (m msgs) CommitWeights(ctx context.Context, msg *subnetv1.MsgCommitWeights)
 	if err != nil {
 		return nil, err
 	}
-	v, err := m.voice(ctx, msg.Netuid, account)
+	v, err := m.voice(ctx, msg.Netuid, msg.Mechanism, account)
 	if err != nil {
 		return nil, err
 	}
@@ -192,11 +189,11 @@ func (m msgs) RevealWeights(ctx context.Context, msg *subnetv1.MsgRevealWeights)
 	if err != nil {
 		return nil, err
 	}
-	v, err := m.voice(ctx, msg.Netuid, account)
+	v, err := m.voice(ctx, msg.Netuid, msg.Mechanism, account)
 	if err != nil {
 		return nil, err
 	}
-	c, err := m.dueCommit(ctx, v.subnet, v.neuron.Uid)
+	c, err := m.dueCommit(ctx, v.subnet, v.at, v.neuron.Uid)
 	if err != nil {
 		return nil, err
 	}
@@ -207,10 +204,15 @@ func (m msgs) RevealWeights(ctx context.Context, msg *subnetv1.MsgRevealWeights)
 	if len(msg.Salt) > maxSalt {
 		return nil, sdkerrors.ErrInvalidRequest.Wrapf("salt of %d bytes; at most %d", len(msg.Salt), maxSalt)
 	}
-	if !bytes.Equal(commitHash(account, msg.Netuid, row, msg.Version, msg.Salt), c.Hash) {
+	if c.Account != "" { // the neuron was rotated since
+		if account, err = m.bytes(c.Account); err != nil {
+			return nil, err
+		}
+	}
+	if !bytes.Equal(commitHash(account, v.at, row, msg.Version, msg.Salt), c.Hash) {
 		return nil, sdkerrors.ErrInvalidRequest.Wrapf("these weights, version and salt are not what was committed at height %d", c.Height)
 	}
-	if err := m.commits.Remove(ctx, collections.Join3(msg.Netuid, c.Uid, c.Epoch)); err != nil {
+	if err := m.commits.Remove(ctx, collections.Join3(uint32(v.at), c.Uid, c.Epoch)); err != nil {
 		return nil, err
 	}
 	return &subnetv1.MsgRevealWeightsResponse{}, m.setWeights(ctx, v, row, c.Height)
@@ -240,23 +242,9 @@ func (m msgs) Claim(ctx context.Context, msg *subnetv1.MsgClaim) (*subnetv1.MsgC
 
 // UpdateSubnet changes hyperparameters, name and kind parameters.
 func (m msgs) UpdateSubnet(ctx context.Context, msg *subnetv1.MsgUpdateSubnet) (*subnetv1.MsgUpdateSubnetResponse, error) {
-	s, err := m.subnet(ctx, msg.Netuid)
+	s, params, err := m.owned(ctx, msg.Netuid, msg.Authority)
 	if err != nil {
 		return nil, err
-	}
-	params, err := m.params.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if msg.Authority != m.authority {
-		if msg.Authority != s.Owner {
-			return nil, sdkerrors.ErrUnauthorized.Wrapf("only the owner %s or governance may change subnet %d", s.Owner, s.Netuid)
-		}
-		if s.UpdatedAt != 0 {
-			if err := tooSoon("changes of a subnet", s.UpdatedAt, params.UpdateInterval, now(ctx)); err != nil {
-				return nil, err
-			}
-		}
 	}
 	if msg.Hyperparameters != "" {
 		if err := m.amend(ctx, &s, params, msg.Hyperparameters); err != nil {
@@ -279,10 +267,8 @@ func (m msgs) UpdateSubnet(ctx context.Context, msg *subnetv1.MsgUpdateSubnet) (
 // amend changes the hyperparameters of s, unless an epoch is near. A new tempo
 // counts from the next epoch on.
 func (m msgs) amend(ctx context.Context, s *subnetv1.Subnet, params subnetv1.Params, bulk string) error {
-	freeze := int64(min(params.Freeze, s.Hyperparameters.Tempo/2))
-	if left := s.NextEpoch - now(ctx); left <= freeze {
-		return sdkerrors.ErrInvalidRequest.Wrapf("hyperparameters are frozen for the last %s before an epoch: wait %s",
-			blocks(freeze), blocks(max(left, 0)+1))
+	if err := thawed(s, params, now(ctx)); err != nil {
+		return err
 	}
 	h, err := amend(s.Hyperparameters, bulk)
 	if err == nil {
@@ -293,6 +279,9 @@ func (m msgs) amend(ctx context.Context, s *subnetv1.Subnet, params subnetv1.Par
 	}
 	s.Burn, s.BurnAt = uint64(burnPrice(s, height(ctx))), height(ctx) // as the old law has it
 	s.Hyperparameters = h
+	if err := checkMechanisms(s, params); err != nil {
+		return sdkerrors.ErrInvalidRequest.Wrap(err.Error())
+	}
 	return nil
 }
 

@@ -39,20 +39,24 @@ func (q queries) Subnets(ctx context.Context, r *subnetv1.QuerySubnetsRequest) (
 	return &subnetv1.QuerySubnetsResponse{Subnets: subnets, Pagination: page}, nil
 }
 
-// Metagraph returns a subnet's whole state.
+// Metagraph returns a subnet's whole state, or the selected fields of it.
 func (q queries) Metagraph(ctx context.Context, r *subnetv1.QueryMetagraphRequest) (*subnetv1.QueryMetagraphResponse, error) {
-	s, err := q.subnet(ctx, r.Netuid)
+	keep, err := selection(r.Fields)
 	if err != nil {
 		return nil, err
 	}
-	epoch, err := q.epoch(ctx, r.Netuid)
+	s, at, err := q.shelf(ctx, r.Netuid, r.Mechanism)
+	if err != nil {
+		return nil, err
+	}
+	epoch, err := q.epoch(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	m := &subnetv1.QueryMetagraphResponse{Height: height(ctx), Subnet: s, EpochHeight: epoch.Height}
 	err = q.eachNeuron(ctx, r.Netuid, func(n subnetv1.Neuron) error {
 		state, err := q.state(ctx, n, &epoch)
-		m.Neurons = append(m.Neurons, state)
+		m.Neurons = append(m.Neurons, keep(state))
 		return err
 	})
 	if err != nil {
@@ -96,7 +100,7 @@ func (q queries) Neuron(ctx context.Context, r *subnetv1.QueryNeuronRequest) (*s
 	if err != nil {
 		return nil, err
 	}
-	epoch, err := q.epoch(ctx, r.Netuid)
+	epoch, err := q.epoch(ctx, shelfOf(r.Netuid, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +113,7 @@ func (q queries) Neuron(ctx context.Context, r *subnetv1.QueryNeuronRequest) (*s
 
 // Weights returns the weights of all validators of a subnet.
 func (q queries) Weights(ctx context.Context, r *subnetv1.QueryWeightsRequest) (*subnetv1.QueryWeightsResponse, error) {
-	rows, err := q.view(ctx, q.weights, r.Netuid)
+	rows, err := q.view(ctx, q.weights, r.Netuid, r.Mechanism)
 	if err != nil {
 		return nil, err
 	}
@@ -118,20 +122,20 @@ func (q queries) Weights(ctx context.Context, r *subnetv1.QueryWeightsRequest) (
 
 // Bonds returns the bonds of all validators of a subnet.
 func (q queries) Bonds(ctx context.Context, r *subnetv1.QueryBondsRequest) (*subnetv1.QueryBondsResponse, error) {
-	rows, err := q.view(ctx, q.bonds, r.Netuid)
+	rows, err := q.view(ctx, q.bonds, r.Netuid, r.Mechanism)
 	if err != nil {
 		return nil, err
 	}
 	return &subnetv1.QueryBondsResponse{Rows: rows}, nil
 }
 
-// view returns the rows of a subnet, unpacked.
-func (q queries) view(ctx context.Context, m collections.Map[slot, subnetv1.Row], netuid uint32) ([]subnetv1.RowView, error) {
-	s, err := q.subnet(ctx, netuid)
+// view returns the rows of a mechanism, unpacked.
+func (q queries) view(ctx context.Context, m collections.Map[slot, subnetv1.Row], netuid, mechanism uint32) ([]subnetv1.RowView, error) {
+	s, at, err := q.shelf(ctx, netuid, mechanism)
 	if err != nil {
 		return nil, err
 	}
-	unpacked, _, err := rows(ctx, m, netuid, int(s.Neurons))
+	unpacked, _, err := rows(ctx, m, at, int(s.Neurons))
 	if err != nil {
 		return nil, err
 	}

@@ -69,13 +69,12 @@ func (k *Keeper) burn(ctx context.Context, from sdk.AccAddress, price coin.Amoun
 // addSubnet stores a new subnet under the next free netuid, due for its first
 // epoch a tempo from now.
 func (k *Keeper) addSubnet(ctx context.Context, s subnetv1.Subnet) (subnetv1.Subnet, error) {
-	all, err := k.netuids(ctx)
-	if err != nil {
+	var err error
+	if s.Netuid, err = k.freeNetuid(ctx); err != nil {
 		return s, err
 	}
-	s.Netuid = 1
-	if n := len(all); n > 0 {
-		s.Netuid = all[n-1] + 1
+	if err := k.latest.Set(ctx, s.Netuid); err != nil {
+		return s, err
 	}
 	s.RegisteredAt = height(ctx)
 	s.Burn, s.BurnAt = s.Hyperparameters.BurnMin, s.RegisteredAt
@@ -108,7 +107,7 @@ func (k *Keeper) addNeuron(ctx context.Context, s *subnetv1.Subnet, account sdk.
 		if uid, err = k.prunable(ctx, s); err != nil {
 			return 0, "", err
 		}
-		if replaced, err = k.vacate(ctx, s.Netuid, uid); err != nil {
+		if replaced, err = k.vacate(ctx, s, uid); err != nil {
 			return 0, "", err
 		}
 	}
@@ -121,7 +120,7 @@ func (k *Keeper) addNeuron(ctx context.Context, s *subnetv1.Subnet, account sdk.
 
 // prunable returns the uid that a full subnet gives away next.
 func (k *Keeper) prunable(ctx context.Context, s *subnetv1.Subnet) (uint32, error) {
-	epoch, err := k.epoch(ctx, s.Netuid)
+	earned, err := k.earned(ctx, s)
 	if err != nil {
 		return 0, err
 	}
@@ -132,8 +131,8 @@ func (k *Keeper) prunable(ctx context.Context, s *subnetv1.Subnet) (uint32, erro
 			Registered: yuma.Height(n.RegisteredAt),
 			Protected:  n.Account == s.Owner,
 		}
-		if int(n.Uid) < len(epoch.ServerEmission) {
-			c.Emission = coin.Amount(epoch.ServerEmission[n.Uid] + epoch.ValidatorEmission[n.Uid])
+		if int(n.Uid) < len(earned) {
+			c.Emission = earned[n.Uid]
 		}
 		if s.Netuid == Root {
 			account, err := k.bytes(n.Account)
@@ -161,11 +160,26 @@ func (k *Keeper) prunable(ctx context.Context, s *subnetv1.Subnet) (uint32, erro
 	return uint32(uid), nil
 }
 
+// earned returns what each uid of s earned in the latest epoch of all
+// mechanisms.
+func (k *Keeper) earned(ctx context.Context, s *subnetv1.Subnet) ([]coin.Amount, error) {
+	sums := make([]coin.Amount, s.Neurons)
+	for _, at := range shelves(s) {
+		e, err := k.epoch(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		for uid := range min(len(sums), len(e.ServerEmission)) {
+			sums[uid] += coin.Amount(e.ServerEmission[uid] + e.ValidatorEmission[uid])
+		}
+	}
+	return sums, nil
+}
+
 // vacate removes all that the neuron of a slot left behind, so that its
 // successor inherits nothing, and returns its account.
-func (k *Keeper) vacate(ctx context.Context, netuid, uid uint32) (string, error) {
-	at := collections.Join(netuid, uid)
-	n, err := k.neurons.Get(ctx, at)
+func (k *Keeper) vacate(ctx context.Context, s *subnetv1.Subnet, uid uint32) (string, error) {
+	n, err := k.neurons.Get(ctx, collections.Join(s.Netuid, uid))
 	if err != nil {
 		return "", err
 	}
@@ -174,20 +188,32 @@ func (k *Keeper) vacate(ctx context.Context, netuid, uid uint32) (string, error)
 		return "", err
 	}
 	err = errors.Join(
-		k.uids.Remove(ctx, collections.Join(netuid, []byte(account))),
-		k.weights.Remove(ctx, at),
-		k.bonds.Remove(ctx, at),
-		k.commits.Clear(ctx, collections.NewSuperPrefixedTripleRange[uint32, uint32, uint64](netuid, uid)),
+		k.uids.Remove(ctx, collections.Join(s.Netuid, []byte(account))),
+		k.commitments.Remove(ctx, collections.Join(s.Netuid, uid)),
+		k.dropTake(ctx, s.Netuid, account),
+	)
+	for _, at := range shelves(s) {
+		err = errors.Join(err, k.vacateShelf(ctx, at, uid))
+	}
+	return n.Account, err
+}
+
+// vacateShelf removes what a uid left behind in one mechanism.
+func (k *Keeper) vacateShelf(ctx context.Context, at shelf, uid uint32) error {
+	err := errors.Join(
+		k.weights.Remove(ctx, at.slot(uid)),
+		k.bonds.Remove(ctx, at.slot(uid)),
+		k.commits.Clear(ctx, collections.NewSuperPrefixedTripleRange[uint32, uint32, uint64](uint32(at), uid)),
 	)
 	if err != nil {
-		return "", err
+		return err
 	}
-	epoch, err := k.epoch(ctx, netuid)
+	epoch, err := k.epoch(ctx, at)
 	if err != nil || int(uid) >= len(epoch.Permit) {
-		return n.Account, err
+		return err
 	}
 	forget(&epoch, int(uid))
-	return n.Account, k.epochs.Set(ctx, netuid, epoch)
+	return k.epochs.Set(ctx, uint32(at), epoch)
 }
 
 // forget clears what the latest epoch said of a uid.
@@ -199,9 +225,10 @@ func forget(e *subnetv1.Epoch, uid int) {
 	e.ServerEmission[uid], e.ValidatorEmission[uid] = 0, 0
 }
 
-// epoch returns the latest epoch of a subnet; the zero value before the first.
-func (k *Keeper) epoch(ctx context.Context, netuid uint32) (subnetv1.Epoch, error) {
-	e, err := k.epochs.Get(ctx, netuid)
+// epoch returns the latest epoch of a mechanism; the zero value before the
+// first.
+func (k *Keeper) epoch(ctx context.Context, at shelf) (subnetv1.Epoch, error) {
+	e, err := k.epochs.Get(ctx, uint32(at))
 	if errors.Is(err, collections.ErrNotFound) {
 		return subnetv1.Epoch{}, nil
 	}

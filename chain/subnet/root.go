@@ -81,11 +81,11 @@ func (k *Keeper) rootInput(ctx context.Context, subnets []subnetv1.Subnet) (*yum
 		return nil, err
 	}
 	members := int(root.Neurons)
-	weights, set, err := rows(ctx, k.weights, Root, members)
+	weights, set, err := rows(ctx, k.weights, shelfOf(Root, 0), members)
 	if err != nil {
 		return nil, err
 	}
-	neurons, _, err := k.seats(ctx, &root, set, nil)
+	neurons, _, err := k.seats(ctx, &root, 0, set, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -21,23 +21,24 @@ import (
 // A voice is a validator that may set weights on a subnet now.
 type voice struct {
 	subnet  subnetv1.Subnet
+	at      shelf // of the mechanism that it speaks in
 	account sdk.AccAddress
 	neuron  subnetv1.Neuron
 }
 
 // voice returns what an account sets weights with, or an error that says why
 // it may not and from when it may.
-func (k *Keeper) voice(ctx context.Context, netuid uint32, account sdk.AccAddress) (voice, error) {
+func (k *Keeper) voice(ctx context.Context, netuid, mechanism uint32, account sdk.AccAddress) (voice, error) {
 	v := voice{account: account}
-	stake, err := k.stake(ctx, account)
+	stake, err := k.votes(ctx, netuid, account)
 	if err != nil {
 		return v, err
 	}
-	if v.subnet, err = k.subnet(ctx, netuid); err != nil {
+	if v.subnet, v.at, err = k.shelf(ctx, netuid, mechanism); err != nil {
 		return v, err
 	}
 	if stake == 0 {
-		return v, sdkerrors.ErrUnauthorized.Wrapf("account %s has no stake: weights are set by validators that are bonded and not jailed", k.text(account))
+		return v, sdkerrors.ErrUnauthorized.Wrapf("account %s has no stake: weights are set by validators that are bonded and not jailed, and by who votes with their stake", k.text(account))
 	}
 	if netuid == Root {
 		v.neuron, err = k.member(ctx, &v.subnet, account, stake)
@@ -52,10 +53,11 @@ func (k *Keeper) voice(ctx context.Context, netuid uint32, account sdk.AccAddres
 
 // ready returns an error while the rate limit lasts.
 func (v voice) ready(now int64) error {
-	if v.neuron.LastUpdate == 0 {
+	last := lastUpdate(v.neuron, v.at.mechanism())
+	if last == 0 {
 		return nil
 	}
-	return tooSoon("weights", v.neuron.LastUpdate, v.subnet.Hyperparameters.WeightsRateLimit, now)
+	return tooSoon("weights", last, v.subnet.Hyperparameters.WeightsRateLimit, now)
 }
 
 // tooSoon returns an error with the blocks to wait if limit blocks have not
@@ -69,17 +71,16 @@ func tooSoon(what string, last int64, limit uint64, now int64) error {
 
 // setWeights stores a validator's row, as of the height it was decided at.
 func (k *Keeper) setWeights(ctx context.Context, v voice, row yuma.Row, at int64) error {
-	where := collections.Join(v.subnet.Netuid, v.neuron.Uid)
 	entries := yuma.AppendRow(nil, row)
-	if err := k.weights.Set(ctx, where, subnetv1.Row{Uid: v.neuron.Uid, Entries: entries, Height: at}); err != nil {
+	if err := k.weights.Set(ctx, v.at.slot(v.neuron.Uid), subnetv1.Row{Uid: v.neuron.Uid, Entries: entries, Height: at}); err != nil {
 		return err
 	}
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(&subnetv1.EventWeightsSet{Netuid: v.subnet.Netuid, Uid: v.neuron.Uid})
+	return emit(ctx, &subnetv1.EventWeightsSet{Netuid: v.subnet.Netuid, Uid: v.neuron.Uid, Mechanism: v.at.mechanism()})
 }
 
 // touch notes that a validator spoke now.
 func (k *Keeper) touch(ctx context.Context, v voice) error {
-	v.neuron.LastUpdate = height(ctx)
+	update(&v.neuron, v.at.mechanism(), height(ctx))
 	return k.neurons.Set(ctx, collections.Join(v.subnet.Netuid, v.neuron.Uid), v.neuron)
 }
 
@@ -104,10 +105,23 @@ func (k *Keeper) row(ctx context.Context, v voice, uids, values []uint32, versio
 	if err != nil {
 		return nil, sdkerrors.ErrInvalidRequest.Wrap(err.Error())
 	}
-	if v.subnet.Netuid == Root && len(packed) > 0 && packed[0].UID == Root {
-		return nil, sdkerrors.ErrInvalidRequest.Wrap("a weight on the root itself: weights of the root are on the other subnets")
+	if v.subnet.Netuid == Root {
+		return packed, k.checkRootRow(ctx, packed)
 	}
 	return packed, nil
+}
+
+// checkRootRow tells whether all subnets that a row of the root weighs exist.
+func (k *Keeper) checkRootRow(ctx context.Context, row yuma.Row) error {
+	for _, e := range row {
+		if e.UID == Root {
+			return sdkerrors.ErrInvalidRequest.Wrap("a weight on the root itself: weights of the root are on the other subnets")
+		}
+		if _, err := k.subnet(ctx, uint32(e.UID)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pack checks weights as they are on the wire and makes a row of them.
@@ -132,8 +146,8 @@ func pack(from uint32, uids, values []uint32, n, least int) (yuma.Row, error) {
 }
 
 // commitHash returns what a validator commits to.
-func commitHash(account sdk.AccAddress, netuid uint32, row yuma.Row, version uint64, salt []byte) []byte {
-	b := binary.BigEndian.AppendUint32(bytes.Clone(account), netuid)
+func commitHash(account sdk.AccAddress, at shelf, row yuma.Row, version uint64, salt []byte) []byte {
+	b := binary.BigEndian.AppendUint32(bytes.Clone(account), uint32(at))
 	b = yuma.AppendRow(b, row)
 	b = binary.BigEndian.AppendUint64(b, version)
 	sum := sha256.Sum256(append(b, salt...))
@@ -144,7 +158,7 @@ func commitHash(account sdk.AccAddress, netuid uint32, row yuma.Row, version uin
 // the epoch in which it can be revealed.
 func (k *Keeper) addCommit(ctx context.Context, v voice, hash []byte) (uint64, error) {
 	c := subnetv1.Commit{Uid: v.neuron.Uid, Hash: hash, Height: height(ctx), Epoch: v.subnet.Epoch}
-	at := collections.Join3(v.subnet.Netuid, v.neuron.Uid, c.Epoch)
+	at := collections.Join3(uint32(v.at), v.neuron.Uid, c.Epoch)
 	has, err := k.commits.Has(ctx, at)
 	if err != nil {
 		return 0, err
@@ -158,10 +172,10 @@ func (k *Keeper) addCommit(ctx context.Context, v voice, hash []byte) (uint64, e
 
 // dueCommit returns the commit of a validator that is to be revealed in the
 // present epoch.
-func (k *Keeper) dueCommit(ctx context.Context, s subnetv1.Subnet, uid uint32) (subnetv1.Commit, error) {
+func (k *Keeper) dueCommit(ctx context.Context, s subnetv1.Subnet, at shelf, uid uint32) (subnetv1.Commit, error) {
 	wait := uint64(s.Hyperparameters.RevealEpochs)
 	if s.Epoch >= wait {
-		c, err := k.commits.Get(ctx, collections.Join3(s.Netuid, uid, s.Epoch-wait))
+		c, err := k.commits.Get(ctx, collections.Join3(uint32(at), uid, s.Epoch-wait))
 		if !errors.Is(err, collections.ErrNotFound) {
 			return c, err
 		}
@@ -173,13 +187,16 @@ func (k *Keeper) dueCommit(ctx context.Context, s subnetv1.Subnet, uid uint32) (
 // expire drops the commits of s that can no longer be revealed.
 func (k *Keeper) expire(ctx context.Context, s *subnetv1.Subnet) error {
 	var gone []collections.Triple[uint32, uint32, uint64]
-	err := k.commits.Walk(ctx, collections.NewPrefixedTripleRange[uint32, uint32, uint64](s.Netuid),
-		func(at collections.Triple[uint32, uint32, uint64], c subnetv1.Commit) (bool, error) {
-			if c.Epoch+uint64(s.Hyperparameters.RevealEpochs) < s.Epoch {
-				gone = append(gone, at)
-			}
-			return false, nil
-		})
+	var err error
+	for _, at := range shelves(s) {
+		err = errors.Join(err, k.commits.Walk(ctx, commitsOf(at),
+			func(where collections.Triple[uint32, uint32, uint64], c subnetv1.Commit) (bool, error) {
+				if c.Epoch+uint64(s.Hyperparameters.RevealEpochs) < s.Epoch {
+					gone = append(gone, where)
+				}
+				return false, nil
+			}))
+	}
 	for _, at := range gone {
 		err = errors.Join(err, k.commits.Remove(ctx, at))
 	}

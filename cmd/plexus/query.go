@@ -59,6 +59,7 @@ func buildQuery() (*cobra.Command, error) {
 
   plexus query subnet metagraph 1            who is on subnet 1, and what they earn
   plexus query subnet price 1                what a slot on it costs
+  plexus query stake plx1...                 an account's stake, dividends and yields
   plexus query bank balances plx1...         an account's coins
   plexus query staking validators            who makes blocks
   plexus query emission schedule             what was minted, and the next halving
@@ -97,6 +98,8 @@ With --json every query answers in JSON, with amounts in nplx.`,
 	c.asTable(find(cmd, "subnet", "metagraph"), printMetagraph)
 	c.asTable(find(cmd, "subnet", "list"), printSubnets)
 	c.asTable(find(cmd, "subnet", "price"), printPrice)
+	cmd.AddCommand(queryStake(c))
+	c.asTable(find(cmd, "subnet", "work"), printWork)
 	c.asTable(find(cmd, "subnet", "claimable"), printClaimable)
 	c.asTable(find(cmd, "emission", "schedule"), printSchedule)
 	for _, leaf := range leaves(cmd) {
@@ -282,7 +285,10 @@ func printPrice(ctx context.Context, cmd *cobra.Command, l *ledger.Client, args 
 		fall = fmt.Sprintf("it halves every %d blocks", q.HalfLife)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s costs %v now and %v after one more registration; %s, down to %v.\n", what, q.Price, q.After, fall, q.Floor)
-	return nil
+	if netuid == 0 {
+		return nil
+	}
+	return printWork(ctx, cmd, l, args)
 }
 
 func printClaimable(ctx context.Context, cmd *cobra.Command, l *ledger.Client, args []string) error {

@@ -52,6 +52,7 @@ func buildTx() (*cobra.Command, error) {
 		Long: `Change the chain: sign a transaction, send it, and wait until it is in a block.
 
   plexus tx subnet register-neuron 1 --max-price 1plx --from alice
+  plexus tx subnet register-neuron 1 --pow --from bob
   plexus tx hotkey grant alice.miner --from alice
   plexus tx subnet set-weights 1 3=65535 4=20000 --from alice.miner --for alice
   plexus tx subnet claim --from alice
@@ -87,7 +88,10 @@ setting weights and updating an axon are free.`,
 		c.take(leaf)
 	}
 	c.weights(find(cmd, "subnet"))
-	cmd.AddCommand(hotkeyCmd(c))
+	c.batch(find(cmd, "subnet"))
+	c.children(find(cmd, "subnet"))
+	c.work(find(cmd, "subnet", "register-neuron"))
+	cmd.AddCommand(hotkeyCmd(c), compoundCmd(c))
 	return cmd, nil
 }
 
@@ -299,6 +303,16 @@ func (c *txClient) outcome(cmd *cobra.Command, r ledger.Result, i int, m sdk.Msg
 		var resp subnetv1.MsgRegisterSubnetResponse
 		if r.Decode(i, &resp) == nil {
 			fmt.Fprintf(out, "Registered subnet %d for %v\n", resp.Netuid, coin.Amount(resp.Burned.Amount.Uint64()))
+		}
+	case *subnetv1.MsgSetChildren:
+		var resp subnetv1.MsgSetChildrenResponse
+		if r.Decode(i, &resp) == nil {
+			fmt.Fprintf(out, "In force from the first epoch at or after block %d\n", resp.Due)
+		}
+	case *subnetv1.MsgRotate:
+		var resp subnetv1.MsgRotateResponse
+		if r.Decode(i, &resp) == nil {
+			fmt.Fprintf(out, "Moved %d neurons and %d subnets, and all that goes with them\n", resp.Neurons, resp.Subnets)
 		}
 	case *subnetv1.MsgClaim:
 		var resp subnetv1.MsgClaimResponse

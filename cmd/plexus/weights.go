@@ -24,11 +24,12 @@ func (c *txClient) weights(subnet *cobra.Command) {
 		}
 	}
 	var version uint64
+	var mechanism uint16
 	var salt string
 	set := c.act("set-weights NETUID UID=WEIGHT...", "Replace a validator's weights, each 0 to 65535", cobra.MinimumNArgs(1),
 		func(_ *cobra.Command, a ledger.Actor, args []string) ([]sdk.Msg, error) {
 			n, row, err := rowArgs(args)
-			m := &subnetv1.MsgSetWeights{Account: a.Account(), Netuid: uint32(n), Version: version}
+			m := &subnetv1.MsgSetWeights{Account: a.Account(), Netuid: uint32(n), Mechanism: uint32(mechanism), Version: version}
 			m.Uids, m.Weights = columns(row)
 			return []sdk.Msg{m}, err
 		})
@@ -41,12 +42,12 @@ func (c *txClient) weights(subnet *cobra.Command) {
 			if salt == "" {
 				salt = rand.Text()
 			}
-			hash, err := ledger.CommitHash(a.Account(), n, row, version, []byte(salt))
+			hash, err := ledger.CommitHash(a.Account(), n, mechanism, row, version, []byte(salt))
 			if err != nil {
 				return nil, err
 			}
 			cmd.PrintErrf("Keep the salt, without it the weights cannot be revealed: --salt %s\n", salt)
-			return []sdk.Msg{&subnetv1.MsgCommitWeights{Account: a.Account(), Netuid: uint32(n), Hash: hash[:]}}, nil
+			return []sdk.Msg{&subnetv1.MsgCommitWeights{Account: a.Account(), Netuid: uint32(n), Mechanism: uint32(mechanism), Hash: hash[:]}}, nil
 		})
 	reveal := c.act("reveal-weights NETUID UID=WEIGHT...", "Show the weights of a commit", cobra.MinimumNArgs(2),
 		func(_ *cobra.Command, a ledger.Actor, args []string) ([]sdk.Msg, error) {
@@ -54,12 +55,13 @@ func (c *txClient) weights(subnet *cobra.Command) {
 				return nil, errors.New("reveal with the --salt that the commit showed")
 			}
 			n, row, err := rowArgs(args)
-			m := &subnetv1.MsgRevealWeights{Account: a.Account(), Netuid: uint32(n), Version: version, Salt: []byte(salt)}
+			m := &subnetv1.MsgRevealWeights{Account: a.Account(), Netuid: uint32(n), Mechanism: uint32(mechanism), Version: version, Salt: []byte(salt)}
 			m.Uids, m.Weights = columns(row)
 			return []sdk.Msg{m}, err
 		})
 	for _, cmd := range []*cobra.Command{set, commit, reveal} {
 		cmd.Flags().Uint64Var(&version, "version", 0, "the subnet's weights version")
+		cmd.Flags().Uint16Var(&mechanism, "mechanism", 0, "mechanism of the subnet that the weights are for")
 		subnet.AddCommand(cmd)
 	}
 	commit.Flags().StringVar(&salt, "salt", "", "secret that hides the weights (default random)")

@@ -403,6 +403,8 @@ type MsgSetWeights struct {
 	Uids    []uint32 `protobuf:"varint,3,rep,packed,name=uids,proto3" json:"uids,omitempty"`
 	Weights []uint32 `protobuf:"varint,4,rep,packed,name=weights,proto3" json:"weights,omitempty"`
 	Version uint64   `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	// mechanism of the subnet that the weights are for.
+	Mechanism uint32 `protobuf:"varint,6,opt,name=mechanism,proto3" json:"mechanism,omitempty"`
 }
 
 func (m *MsgSetWeights) Reset()         { *m = MsgSetWeights{} }
@@ -473,6 +475,13 @@ func (m *MsgSetWeights) GetVersion() uint64 {
 	return 0
 }
 
+func (m *MsgSetWeights) GetMechanism() uint32 {
+	if m != nil {
+		return m.Mechanism
+	}
+	return 0
+}
+
 // MsgSetWeightsResponse is empty.
 type MsgSetWeightsResponse struct {
 }
@@ -510,20 +519,114 @@ func (m *MsgSetWeightsResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgSetWeightsResponse proto.InternalMessageInfo
 
+// MsgSetWeightsBatch replaces weights on several subnets at once.
+type MsgSetWeightsBatch struct {
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// sets are at most 64, each of the same account.
+	Sets []MsgSetWeights `protobuf:"bytes,2,rep,name=sets,proto3" json:"sets"`
+}
+
+func (m *MsgSetWeightsBatch) Reset()         { *m = MsgSetWeightsBatch{} }
+func (m *MsgSetWeightsBatch) String() string { return proto.CompactTextString(m) }
+func (*MsgSetWeightsBatch) ProtoMessage()    {}
+func (*MsgSetWeightsBatch) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c082142baeab9c0f, []int{8}
+}
+func (m *MsgSetWeightsBatch) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetWeightsBatch) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetWeightsBatch.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetWeightsBatch) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetWeightsBatch.Merge(m, src)
+}
+func (m *MsgSetWeightsBatch) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetWeightsBatch) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetWeightsBatch.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetWeightsBatch proto.InternalMessageInfo
+
+func (m *MsgSetWeightsBatch) GetAccount() string {
+	if m != nil {
+		return m.Account
+	}
+	return ""
+}
+
+func (m *MsgSetWeightsBatch) GetSets() []MsgSetWeights {
+	if m != nil {
+		return m.Sets
+	}
+	return nil
+}
+
+// MsgSetWeightsBatchResponse is empty.
+type MsgSetWeightsBatchResponse struct {
+}
+
+func (m *MsgSetWeightsBatchResponse) Reset()         { *m = MsgSetWeightsBatchResponse{} }
+func (m *MsgSetWeightsBatchResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgSetWeightsBatchResponse) ProtoMessage()    {}
+func (*MsgSetWeightsBatchResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c082142baeab9c0f, []int{9}
+}
+func (m *MsgSetWeightsBatchResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetWeightsBatchResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetWeightsBatchResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetWeightsBatchResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetWeightsBatchResponse.Merge(m, src)
+}
+func (m *MsgSetWeightsBatchResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetWeightsBatchResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetWeightsBatchResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetWeightsBatchResponse proto.InternalMessageInfo
+
 // MsgCommitWeights hides weights.
 type MsgCommitWeights struct {
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	Netuid  uint32 `protobuf:"varint,2,opt,name=netuid,proto3" json:"netuid,omitempty"`
-	// hash is SHA-256 over account's bytes ‖ netuid (big-endian uint32) ‖ packed
-	// row (as package yuma packs it) ‖ version (big-endian uint64) ‖ salt.
+	// hash is SHA-256 over account's bytes ‖ mechanism (big-endian uint16) ‖
+	// netuid (big-endian uint16) ‖ packed row (as package yuma packs it) ‖
+	// version (big-endian uint64) ‖ salt.
 	Hash []byte `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	// mechanism of the subnet that the weights are for.
+	Mechanism uint32 `protobuf:"varint,4,opt,name=mechanism,proto3" json:"mechanism,omitempty"`
 }
 
 func (m *MsgCommitWeights) Reset()         { *m = MsgCommitWeights{} }
 func (m *MsgCommitWeights) String() string { return proto.CompactTextString(m) }
 func (*MsgCommitWeights) ProtoMessage()    {}
 func (*MsgCommitWeights) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{8}
+	return fileDescriptor_c082142baeab9c0f, []int{10}
 }
 func (m *MsgCommitWeights) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -573,6 +676,13 @@ func (m *MsgCommitWeights) GetHash() []byte {
 	return nil
 }
 
+func (m *MsgCommitWeights) GetMechanism() uint32 {
+	if m != nil {
+		return m.Mechanism
+	}
+	return 0
+}
+
 // MsgCommitWeightsResponse tells when to reveal.
 type MsgCommitWeightsResponse struct {
 	RevealEpoch uint64 `protobuf:"varint,1,opt,name=reveal_epoch,json=revealEpoch,proto3" json:"reveal_epoch,omitempty"`
@@ -582,7 +692,7 @@ func (m *MsgCommitWeightsResponse) Reset()         { *m = MsgCommitWeightsRespon
 func (m *MsgCommitWeightsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgCommitWeightsResponse) ProtoMessage()    {}
 func (*MsgCommitWeightsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{9}
+	return fileDescriptor_c082142baeab9c0f, []int{11}
 }
 func (m *MsgCommitWeightsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -626,13 +736,15 @@ type MsgRevealWeights struct {
 	Weights []uint32 `protobuf:"varint,4,rep,packed,name=weights,proto3" json:"weights,omitempty"`
 	Version uint64   `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
 	Salt    []byte   `protobuf:"bytes,6,opt,name=salt,proto3" json:"salt,omitempty"`
+	// mechanism of the subnet that the weights are for.
+	Mechanism uint32 `protobuf:"varint,7,opt,name=mechanism,proto3" json:"mechanism,omitempty"`
 }
 
 func (m *MsgRevealWeights) Reset()         { *m = MsgRevealWeights{} }
 func (m *MsgRevealWeights) String() string { return proto.CompactTextString(m) }
 func (*MsgRevealWeights) ProtoMessage()    {}
 func (*MsgRevealWeights) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{10}
+	return fileDescriptor_c082142baeab9c0f, []int{12}
 }
 func (m *MsgRevealWeights) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -703,6 +815,13 @@ func (m *MsgRevealWeights) GetSalt() []byte {
 	return nil
 }
 
+func (m *MsgRevealWeights) GetMechanism() uint32 {
+	if m != nil {
+		return m.Mechanism
+	}
+	return 0
+}
+
 // MsgRevealWeightsResponse is empty.
 type MsgRevealWeightsResponse struct {
 }
@@ -711,7 +830,7 @@ func (m *MsgRevealWeightsResponse) Reset()         { *m = MsgRevealWeightsRespon
 func (m *MsgRevealWeightsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgRevealWeightsResponse) ProtoMessage()    {}
 func (*MsgRevealWeightsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{11}
+	return fileDescriptor_c082142baeab9c0f, []int{13}
 }
 func (m *MsgRevealWeightsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -749,7 +868,7 @@ func (m *MsgClaim) Reset()         { *m = MsgClaim{} }
 func (m *MsgClaim) String() string { return proto.CompactTextString(m) }
 func (*MsgClaim) ProtoMessage()    {}
 func (*MsgClaim) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{12}
+	return fileDescriptor_c082142baeab9c0f, []int{14}
 }
 func (m *MsgClaim) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -794,7 +913,7 @@ func (m *MsgClaimResponse) Reset()         { *m = MsgClaimResponse{} }
 func (m *MsgClaimResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgClaimResponse) ProtoMessage()    {}
 func (*MsgClaimResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{13}
+	return fileDescriptor_c082142baeab9c0f, []int{15}
 }
 func (m *MsgClaimResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -848,7 +967,7 @@ func (m *MsgUpdateSubnet) Reset()         { *m = MsgUpdateSubnet{} }
 func (m *MsgUpdateSubnet) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateSubnet) ProtoMessage()    {}
 func (*MsgUpdateSubnet) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{14}
+	return fileDescriptor_c082142baeab9c0f, []int{16}
 }
 func (m *MsgUpdateSubnet) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -920,7 +1039,7 @@ func (m *MsgUpdateSubnetResponse) Reset()         { *m = MsgUpdateSubnetResponse
 func (m *MsgUpdateSubnetResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateSubnetResponse) ProtoMessage()    {}
 func (*MsgUpdateSubnetResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{15}
+	return fileDescriptor_c082142baeab9c0f, []int{17}
 }
 func (m *MsgUpdateSubnetResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -959,7 +1078,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{16}
+	return fileDescriptor_c082142baeab9c0f, []int{18}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1010,7 +1129,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c082142baeab9c0f, []int{17}
+	return fileDescriptor_c082142baeab9c0f, []int{19}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1048,6 +1167,8 @@ func init() {
 	proto.RegisterType((*MsgUpdateAxonResponse)(nil), "plexus.subnet.v1.MsgUpdateAxonResponse")
 	proto.RegisterType((*MsgSetWeights)(nil), "plexus.subnet.v1.MsgSetWeights")
 	proto.RegisterType((*MsgSetWeightsResponse)(nil), "plexus.subnet.v1.MsgSetWeightsResponse")
+	proto.RegisterType((*MsgSetWeightsBatch)(nil), "plexus.subnet.v1.MsgSetWeightsBatch")
+	proto.RegisterType((*MsgSetWeightsBatchResponse)(nil), "plexus.subnet.v1.MsgSetWeightsBatchResponse")
 	proto.RegisterType((*MsgCommitWeights)(nil), "plexus.subnet.v1.MsgCommitWeights")
 	proto.RegisterType((*MsgCommitWeightsResponse)(nil), "plexus.subnet.v1.MsgCommitWeightsResponse")
 	proto.RegisterType((*MsgRevealWeights)(nil), "plexus.subnet.v1.MsgRevealWeights")
@@ -1063,72 +1184,90 @@ func init() {
 func init() { proto.RegisterFile("plexus/subnet/v1/tx.proto", fileDescriptor_c082142baeab9c0f) }
 
 var fileDescriptor_c082142baeab9c0f = []byte{
-	// 1036 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x57, 0xcd, 0x6f, 0xe3, 0x44,
-	0x14, 0xaf, 0x37, 0x1f, 0xdd, 0xbc, 0x26, 0x6c, 0xd7, 0x2a, 0x5b, 0x27, 0xb0, 0x69, 0xd7, 0x1c,
-	0x36, 0x14, 0xd6, 0x26, 0x5d, 0x69, 0x91, 0x8a, 0x40, 0x6a, 0x57, 0x68, 0xc5, 0xa1, 0x68, 0xe5,
-	0x8a, 0x0f, 0x21, 0xa4, 0xc8, 0x49, 0x66, 0x1d, 0x6b, 0x63, 0x8f, 0xe5, 0x19, 0xa7, 0xd9, 0x1b,
-	0xe2, 0xc8, 0x89, 0xff, 0x81, 0x0b, 0xc7, 0x4a, 0xf0, 0x47, 0xac, 0xc4, 0x65, 0x41, 0x08, 0x71,
-	0x42, 0xa8, 0x3d, 0xf4, 0xc0, 0x8d, 0x7f, 0x00, 0x34, 0x1f, 0xb1, 0x63, 0x3b, 0x1f, 0xa5, 0x14,
-	0x89, 0x4b, 0x35, 0xf3, 0x7b, 0x2f, 0xef, 0xbd, 0xdf, 0x6f, 0xc6, 0xef, 0x4d, 0xa1, 0x1e, 0x0c,
-	0xd1, 0x38, 0x22, 0x26, 0x89, 0xba, 0x3e, 0xa2, 0xe6, 0xa8, 0x6d, 0xd2, 0xb1, 0x11, 0x84, 0x98,
-	0x62, 0x75, 0x5d, 0x98, 0x0c, 0x61, 0x32, 0x46, 0xed, 0xc6, 0x4d, 0xdb, 0x73, 0x7d, 0x6c, 0xf2,
-	0xbf, 0xc2, 0xa9, 0xd1, 0xec, 0x61, 0xe2, 0x61, 0x62, 0x76, 0x6d, 0x82, 0xcc, 0x51, 0xbb, 0x8b,
-	0xa8, 0xdd, 0x36, 0x7b, 0xd8, 0xf5, 0xa5, 0x7d, 0x53, 0xda, 0x3d, 0xe2, 0xb0, 0xe0, 0x1e, 0x71,
-	0xa4, 0xa1, 0x2e, 0x0c, 0x1d, 0xbe, 0x33, 0xc5, 0x46, 0x9a, 0x36, 0x1c, 0xec, 0x60, 0x81, 0xb3,
-	0x95, 0x44, 0x6f, 0xe7, 0x2a, 0x95, 0x85, 0x71, 0xb3, 0xfe, 0x97, 0x02, 0x37, 0x0f, 0x89, 0x63,
-	0x21, 0xc7, 0x25, 0x14, 0x85, 0x47, 0xdc, 0xa6, 0x1a, 0x50, 0xc2, 0xc7, 0x3e, 0x0a, 0x35, 0x65,
-	0x5b, 0x69, 0x55, 0x0e, 0xb4, 0x9f, 0xbe, 0xbf, 0xb7, 0x21, 0x73, 0xed, 0xf7, 0xfb, 0x21, 0x22,
-	0xe4, 0x88, 0x86, 0xae, 0xef, 0x58, 0xc2, 0x4d, 0x55, 0xa1, 0xf8, 0xd4, 0xf5, 0xfb, 0xda, 0x35,
-	0xe6, 0x6e, 0xf1, 0x35, 0xc3, 0x7c, 0xdb, 0x43, 0x5a, 0x41, 0x60, 0x6c, 0xad, 0x6e, 0xc1, 0x1a,
-	0xb3, 0x75, 0x02, 0x3b, 0xb4, 0x3d, 0xa2, 0x15, 0xb7, 0x95, 0x56, 0xd5, 0x02, 0x06, 0x3d, 0xe6,
-	0x88, 0xba, 0x0f, 0x15, 0xcf, 0x1e, 0x77, 0x82, 0xd0, 0xed, 0x21, 0xad, 0xb4, 0xad, 0xb4, 0xd6,
-	0x76, 0xeb, 0x86, 0xcc, 0xcc, 0xb4, 0x32, 0xa4, 0x56, 0xc6, 0x43, 0xec, 0xfa, 0x07, 0x95, 0xe7,
-	0xbf, 0x6d, 0xad, 0x7c, 0x7b, 0x7e, 0xb2, 0xa3, 0x58, 0xd7, 0x3d, 0x7b, 0xfc, 0x98, 0xfd, 0x6a,
-	0xcf, 0xf8, 0xf2, 0xfc, 0x64, 0x47, 0xd4, 0xf5, 0xd5, 0xf9, 0xc9, 0xce, 0x56, 0x9a, 0x7f, 0x8e,
-	0xab, 0x3e, 0x84, 0x7a, 0x0e, 0xb4, 0x10, 0x09, 0xb0, 0x4f, 0x90, 0x7a, 0x0b, 0xca, 0x3e, 0xa2,
-	0x91, 0xdb, 0xe7, 0x4a, 0xd4, 0x2c, 0xb9, 0x53, 0xdf, 0x86, 0x72, 0x37, 0x0a, 0x7d, 0x24, 0x28,
-	0x2f, 0x2c, 0xb2, 0xc8, 0x8a, 0xb4, 0xa4, 0xbb, 0xfe, 0x73, 0x5a, 0xef, 0x0f, 0x51, 0x14, 0x62,
-	0x5f, 0xdd, 0x85, 0x55, 0xbb, 0xd7, 0xc3, 0x91, 0x4f, 0x97, 0x2a, 0x3e, 0x71, 0x9c, 0x2a, 0xed,
-	0x5a, 0xaa, 0xb4, 0x94, 0x84, 0x85, 0x4b, 0x49, 0xf8, 0x16, 0x93, 0x70, 0x92, 0x68, 0xb1, 0x88,
-	0x82, 0x80, 0xfe, 0x24, 0x25, 0xa2, 0x00, 0x63, 0x11, 0xd7, 0xa1, 0x90, 0x28, 0x58, 0xf8, 0x57,
-	0xf2, 0xfd, 0xa2, 0x40, 0xed, 0x90, 0x38, 0x1f, 0x05, 0x7d, 0x9b, 0xa2, 0xfd, 0xf1, 0x15, 0x4b,
-	0xb7, 0x09, 0xab, 0x01, 0x42, 0x61, 0xc7, 0xed, 0xcb, 0x5b, 0x5b, 0x66, 0xdb, 0x0f, 0xfa, 0xea,
-	0xab, 0x50, 0xe1, 0x9f, 0x4b, 0x0f, 0x0f, 0xd9, 0xad, 0x2d, 0xb4, 0x2a, 0x56, 0x02, 0xa8, 0x1b,
-	0x50, 0x0a, 0x42, 0x8c, 0x9f, 0xf0, 0x0b, 0x5b, 0xb5, 0xc4, 0x66, 0xef, 0xcd, 0xac, 0x88, 0xaf,
-	0xe4, 0x44, 0x4c, 0x68, 0xe8, 0x9b, 0xf0, 0x72, 0x0a, 0x98, 0x88, 0xa7, 0xff, 0x28, 0x18, 0x1f,
-	0x21, 0xfa, 0x09, 0x72, 0x9d, 0x01, 0x25, 0x57, 0xca, 0x58, 0x85, 0x62, 0xe4, 0xf6, 0x89, 0x56,
-	0xd8, 0x2e, 0xb4, 0x6a, 0x16, 0x5f, 0xab, 0x1a, 0xac, 0x1e, 0x8b, 0x54, 0x9c, 0x6a, 0xcd, 0x9a,
-	0x6c, 0x99, 0x65, 0x84, 0x42, 0xe2, 0x62, 0x9f, 0x53, 0x2d, 0x5a, 0x93, 0xed, 0x45, 0xc8, 0x26,
-	0x0c, 0x24, 0xd9, 0x04, 0x88, 0xc9, 0x7e, 0xa3, 0xc0, 0xfa, 0x21, 0x71, 0x1e, 0x62, 0xcf, 0x73,
-	0xff, 0x2b, 0xbe, 0x03, 0x9b, 0x0c, 0xf8, 0xf1, 0x56, 0x2d, 0xbe, 0xde, 0x33, 0xb3, 0xb5, 0x37,
-	0x73, 0xb5, 0xa7, 0x0a, 0xd2, 0xdf, 0x05, 0x2d, 0x8b, 0xc5, 0x77, 0xfd, 0x0e, 0x54, 0x43, 0x34,
-	0x42, 0xf6, 0xb0, 0x83, 0x02, 0xdc, 0x1b, 0xf0, 0x8a, 0x8b, 0xd6, 0x9a, 0xc0, 0xde, 0x67, 0x90,
-	0xfe, 0x87, 0x20, 0x69, 0x71, 0xe8, 0x7f, 0x7c, 0xa8, 0x2c, 0x0e, 0xb1, 0x87, 0x54, 0x2b, 0x0b,
-	0xb1, 0xd8, 0xfa, 0x22, 0x62, 0xa5, 0x88, 0xe9, 0x0d, 0x2e, 0x56, 0x0a, 0x8b, 0x8f, 0xdb, 0x81,
-	0xeb, 0x4c, 0xc8, 0xa1, 0xed, 0x7a, 0x97, 0x11, 0x60, 0xef, 0x6e, 0xb6, 0x98, 0x5b, 0xf9, 0x93,
-	0x63, 0xc1, 0xf5, 0x47, 0xe2, 0x5a, 0xb1, 0x75, 0x7c, 0x52, 0xf7, 0xa1, 0x18, 0xd8, 0xb2, 0x2d,
-	0x5d, 0xa0, 0x03, 0x71, 0x67, 0xfd, 0x4f, 0x05, 0x6e, 0xc4, 0xdf, 0xa9, 0x1c, 0x96, 0x0f, 0xa0,
-	0x62, 0x47, 0x74, 0x80, 0x43, 0x97, 0x3e, 0x5b, 0x5a, 0x7b, 0xe2, 0x3a, 0xf7, 0xf8, 0x5a, 0x70,
-	0x63, 0xf0, 0x2c, 0x40, 0x21, 0x1f, 0x92, 0x88, 0xa2, 0x90, 0xc8, 0x6e, 0x94, 0x85, 0xe3, 0x11,
-	0x5b, 0x9c, 0x3f, 0x62, 0x4b, 0xd9, 0x11, 0x2b, 0x9a, 0x7b, 0x52, 0x06, 0x93, 0xed, 0xf6, 0x9c,
-	0xce, 0x24, 0x27, 0x64, 0x1d, 0x36, 0x33, 0x50, 0x7c, 0x82, 0xdf, 0x4d, 0xeb, 0x21, 0x67, 0xf8,
-	0x65, 0xf5, 0x78, 0x00, 0x65, 0x59, 0xb4, 0x18, 0x0a, 0x9a, 0x91, 0x7d, 0x49, 0x19, 0x22, 0xc3,
-	0x64, 0x26, 0x04, 0xff, 0x98, 0x90, 0xf8, 0x7d, 0x8a, 0x90, 0x80, 0x26, 0x84, 0x76, 0x7f, 0x28,
-	0x43, 0xe1, 0x90, 0x38, 0x6a, 0x17, 0x5e, 0xca, 0xbc, 0x89, 0x5e, 0xcb, 0x97, 0x93, 0x7b, 0x37,
-	0x34, 0xde, 0xb8, 0x80, 0x53, 0x7c, 0x03, 0xa7, 0x72, 0xc8, 0x77, 0xc0, 0xe2, 0x1c, 0xc2, 0x69,
-	0x49, 0x8e, 0xcc, 0xec, 0xfd, 0x18, 0x60, 0x6a, 0x58, 0x6e, 0xcd, 0xfc, 0x69, 0xe2, 0xd0, 0xb8,
-	0xbb, 0xc4, 0x61, 0x3a, 0xee, 0xd4, 0x48, 0x9a, 0x1d, 0x37, 0x71, 0x98, 0x13, 0x37, 0x3f, 0x01,
-	0xd4, 0x0e, 0xd4, 0xd2, 0xdd, 0x5f, 0x9f, 0xf9, 0xcb, 0x94, 0x4f, 0x63, 0x67, 0xb9, 0xcf, 0x74,
-	0x82, 0x74, 0xe7, 0xd5, 0xe7, 0xc8, 0x39, 0xe5, 0x33, 0x27, 0xc1, 0xcc, 0xa6, 0xa6, 0x3e, 0x82,
-	0x92, 0xe8, 0x68, 0x8d, 0xd9, 0x55, 0x31, 0x5b, 0x43, 0x9f, 0x6f, 0x8b, 0x03, 0x7d, 0x0e, 0xd5,
-	0x54, 0x9f, 0xb9, 0xb3, 0xe0, 0x6c, 0xe4, 0xf5, 0x7b, 0x7d, 0xa9, 0x4b, 0x3e, 0xba, 0xfc, 0x6a,
-	0x17, 0x45, 0x17, 0x2e, 0x0b, 0xa3, 0xa7, 0x3f, 0xa3, 0x46, 0xe9, 0x0b, 0xf6, 0xa4, 0x3c, 0xf8,
-	0xf4, 0xf9, 0x69, 0x53, 0x79, 0x71, 0xda, 0x54, 0x7e, 0x3f, 0x6d, 0x2a, 0x5f, 0x9f, 0x35, 0x57,
-	0x5e, 0x9c, 0x35, 0x57, 0x7e, 0x3d, 0x6b, 0xae, 0x7c, 0xf6, 0x9e, 0xe3, 0xd2, 0x41, 0xd4, 0x35,
-	0x7a, 0xd8, 0x33, 0x45, 0xd4, 0x7b, 0x3e, 0xa2, 0xc7, 0x38, 0x7c, 0x2a, 0xb7, 0xa6, 0x1d, 0xb8,
-	0x66, 0xf6, 0x7f, 0x97, 0x77, 0xc4, 0x6a, 0xd4, 0xee, 0x96, 0xf9, 0xf3, 0xeb, 0xfe, 0xdf, 0x01,
-	0x00, 0x00, 0xff, 0xff, 0x5b, 0xee, 0xa3, 0x79, 0x89, 0x0d, 0x00, 0x00,
+	// 1317 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x58, 0xcf, 0x6f, 0xdc, 0xc4,
+	0x17, 0x8f, 0xb3, 0x3f, 0xd2, 0x9d, 0x6c, 0xfa, 0xc3, 0xea, 0xb7, 0x71, 0xdc, 0x76, 0xb3, 0x75,
+	0xbf, 0x52, 0x97, 0xd0, 0xae, 0xd9, 0x54, 0x2a, 0x52, 0x10, 0x95, 0x92, 0x82, 0xaa, 0x22, 0x05,
+	0x2a, 0x07, 0x28, 0x20, 0xa4, 0x95, 0xd7, 0x3b, 0xf1, 0x5a, 0x59, 0x7b, 0x2c, 0xcf, 0xec, 0x26,
+	0xbd, 0x21, 0x6e, 0x70, 0xe2, 0xcf, 0xe0, 0x58, 0x09, 0x6e, 0x9c, 0xb8, 0xf5, 0x58, 0x21, 0x40,
+	0x9c, 0x10, 0x6a, 0x0f, 0x39, 0x22, 0xf1, 0x0f, 0x80, 0xe6, 0x87, 0xbd, 0x1e, 0x7b, 0xbd, 0x1b,
+	0x42, 0x91, 0xb8, 0x44, 0x33, 0xef, 0x7d, 0x3c, 0xef, 0xbd, 0xcf, 0xbc, 0x79, 0xef, 0x6d, 0xc0,
+	0x5a, 0x38, 0x84, 0x47, 0x23, 0x6c, 0xe2, 0x51, 0x2f, 0x80, 0xc4, 0x1c, 0x77, 0x4c, 0x72, 0xd4,
+	0x0e, 0x23, 0x44, 0x90, 0x7a, 0x9e, 0xab, 0xda, 0x5c, 0xd5, 0x1e, 0x77, 0xf4, 0x0b, 0xb6, 0xef,
+	0x05, 0xc8, 0x64, 0x7f, 0x39, 0x48, 0x6f, 0x38, 0x08, 0xfb, 0x08, 0x9b, 0x3d, 0x1b, 0x43, 0x73,
+	0xdc, 0xe9, 0x41, 0x62, 0x77, 0x4c, 0x07, 0x79, 0x81, 0xd0, 0xaf, 0x0a, 0xbd, 0x8f, 0x5d, 0x7a,
+	0xb8, 0x8f, 0x5d, 0xa1, 0x58, 0xe3, 0x8a, 0x2e, 0xdb, 0x99, 0x7c, 0x23, 0x54, 0x17, 0x5d, 0xe4,
+	0x22, 0x2e, 0xa7, 0x2b, 0x21, 0xbd, 0x92, 0xf3, 0x14, 0x1d, 0x06, 0x30, 0x12, 0xda, 0xab, 0x39,
+	0xad, 0x70, 0x9b, 0xab, 0x2f, 0xe7, 0xd4, 0x87, 0x28, 0x3a, 0xe0, 0x4a, 0xe3, 0x4f, 0x05, 0x5c,
+	0xd8, 0xc5, 0xae, 0x05, 0x5d, 0x0f, 0x13, 0x18, 0xed, 0x31, 0x8c, 0xda, 0x06, 0x15, 0x66, 0x40,
+	0x53, 0x9a, 0x4a, 0xab, 0xb6, 0xa3, 0xfd, 0xf0, 0xed, 0xad, 0x8b, 0xc2, 0xcd, 0xed, 0x7e, 0x3f,
+	0x82, 0x18, 0xef, 0x91, 0xc8, 0x0b, 0x5c, 0x8b, 0xc3, 0x54, 0x15, 0x94, 0x0f, 0xbc, 0xa0, 0xaf,
+	0x2d, 0x52, 0xb8, 0xc5, 0xd6, 0x54, 0x16, 0xd8, 0x3e, 0xd4, 0x4a, 0x5c, 0x46, 0xd7, 0xea, 0x3a,
+	0x58, 0xa6, 0xba, 0x6e, 0x68, 0x47, 0xb6, 0x8f, 0xb5, 0x72, 0x53, 0x69, 0xd5, 0x2d, 0x40, 0x45,
+	0x0f, 0x99, 0x44, 0xdd, 0x06, 0x35, 0xdf, 0x3e, 0xea, 0x86, 0x91, 0xe7, 0x40, 0xad, 0xd2, 0x54,
+	0x5a, 0xcb, 0x9b, 0x6b, 0x6d, 0x61, 0x99, 0xd2, 0xdc, 0x16, 0x34, 0xb7, 0xef, 0x21, 0x2f, 0xd8,
+	0xa9, 0x3d, 0xfd, 0x75, 0x7d, 0xe1, 0xeb, 0xe3, 0x27, 0x1b, 0x8a, 0x75, 0xc6, 0xb7, 0x8f, 0x1e,
+	0xd2, 0xaf, 0xb6, 0xda, 0x9f, 0x1f, 0x3f, 0xd9, 0xe0, 0x7e, 0x7d, 0x79, 0xfc, 0x64, 0x63, 0x5d,
+	0x8e, 0x3e, 0x17, 0xab, 0x31, 0x04, 0x6b, 0x39, 0xa1, 0x05, 0x71, 0x88, 0x02, 0x0c, 0xd5, 0x4b,
+	0xa0, 0x1a, 0x40, 0x32, 0xf2, 0xfa, 0x8c, 0x89, 0x15, 0x4b, 0xec, 0xd4, 0xd7, 0x41, 0xb5, 0x37,
+	0x8a, 0x02, 0xc8, 0x43, 0x9e, 0xe9, 0x64, 0x99, 0x3a, 0x69, 0x09, 0xb8, 0xf1, 0xa3, 0xcc, 0xf7,
+	0xbb, 0x70, 0x14, 0xa1, 0x40, 0xdd, 0x04, 0x4b, 0xb6, 0xe3, 0xa0, 0x51, 0x40, 0xe6, 0x32, 0x1e,
+	0x03, 0x53, 0xae, 0x2d, 0x4a, 0xae, 0x49, 0x14, 0x96, 0x4e, 0x45, 0xe1, 0x6b, 0x94, 0xc2, 0xd8,
+	0xd0, 0x6c, 0x12, 0x79, 0x00, 0xc6, 0xbe, 0x44, 0x22, 0x17, 0x26, 0x24, 0x9e, 0x07, 0xa5, 0x09,
+	0x83, 0xa5, 0x7f, 0x44, 0xdf, 0xcf, 0x0a, 0x58, 0xd9, 0xc5, 0xee, 0x07, 0x61, 0xdf, 0x26, 0x70,
+	0xfb, 0xe8, 0x25, 0x53, 0xb7, 0x0a, 0x96, 0x42, 0x08, 0xa3, 0xae, 0xd7, 0x17, 0x59, 0x5b, 0xa5,
+	0xdb, 0x07, 0x7d, 0xf5, 0x0a, 0xa8, 0xb1, 0xe7, 0xe2, 0xa0, 0x21, 0xcd, 0xda, 0x52, 0xab, 0x66,
+	0x4d, 0x04, 0xea, 0x45, 0x50, 0x09, 0x23, 0x84, 0xf6, 0x59, 0xc2, 0xd6, 0x2d, 0xbe, 0xd9, 0xba,
+	0x99, 0x25, 0xf1, 0x72, 0x8e, 0xc4, 0x49, 0x18, 0xc6, 0x2a, 0xf8, 0x9f, 0x24, 0x88, 0xc9, 0x33,
+	0x7e, 0xe7, 0x11, 0xef, 0x41, 0xf2, 0x08, 0x7a, 0xee, 0x80, 0xe0, 0x97, 0x1a, 0xb1, 0x0a, 0xca,
+	0x23, 0xaf, 0x8f, 0xb5, 0x52, 0xb3, 0xd4, 0x5a, 0xb1, 0xd8, 0x5a, 0xd5, 0xc0, 0xd2, 0x21, 0x37,
+	0xc5, 0x42, 0x5d, 0xb1, 0xe2, 0x2d, 0xd5, 0x8c, 0x61, 0x84, 0x3d, 0x14, 0xb0, 0x50, 0xcb, 0x56,
+	0xbc, 0xa5, 0x04, 0xf9, 0xd0, 0x19, 0xd8, 0x81, 0x87, 0x7d, 0xad, 0xca, 0x4c, 0x4c, 0x04, 0x27,
+	0xa1, 0x62, 0x12, 0x9f, 0xa0, 0x62, 0x22, 0x48, 0xa8, 0xf8, 0x4e, 0x01, 0xaa, 0xa4, 0xd9, 0xb1,
+	0x89, 0x33, 0x38, 0x15, 0x1f, 0x77, 0x41, 0x19, 0x43, 0x82, 0xb5, 0xc5, 0x66, 0xa9, 0xb5, 0xbc,
+	0xb9, 0xde, 0xce, 0x96, 0xfb, 0xb6, 0x6c, 0x27, 0xf5, 0x4a, 0xd8, 0x77, 0x5b, 0x9d, 0x6c, 0x44,
+	0xcd, 0x19, 0x11, 0x31, 0x37, 0x8d, 0x2b, 0x40, 0xcf, 0x4b, 0x93, 0xd8, 0xbe, 0x57, 0xc0, 0xf9,
+	0x5d, 0xec, 0xde, 0x43, 0xbe, 0xef, 0xfd, 0x5b, 0x37, 0x3d, 0xb0, 0xf1, 0x80, 0x25, 0x76, 0xdd,
+	0x62, 0x6b, 0xf9, 0xd6, 0xca, 0xd9, 0x5b, 0x33, 0xb3, 0x31, 0x36, 0x72, 0x31, 0x4a, 0xee, 0x1a,
+	0x6f, 0x02, 0x2d, 0x2b, 0x4b, 0x6a, 0xc0, 0x35, 0x50, 0x8f, 0xe0, 0x18, 0xda, 0xc3, 0x2e, 0x0c,
+	0x91, 0x33, 0x60, 0xf1, 0x94, 0xad, 0x65, 0x2e, 0x7b, 0x9b, 0x8a, 0x8c, 0x2f, 0x16, 0x19, 0x05,
+	0x16, 0x13, 0xfd, 0x97, 0x93, 0x5d, 0x05, 0x65, 0x6c, 0x0f, 0x09, 0xcb, 0xf3, 0xba, 0xc5, 0xd6,
+	0x32, 0x95, 0x4b, 0xa7, 0xa0, 0x52, 0x0a, 0xdb, 0xd0, 0x19, 0x95, 0x92, 0x2c, 0x49, 0x15, 0x17,
+	0x9c, 0xa1, 0x34, 0x0f, 0x6d, 0xcf, 0x3f, 0x0d, 0x3d, 0x5b, 0x37, 0xb2, 0xce, 0x5c, 0xca, 0xdf,
+	0x2b, 0x3d, 0xdc, 0xb8, 0xcf, 0x53, 0x92, 0xae, 0x93, 0x7b, 0xbc, 0x0d, 0xca, 0xa1, 0x2d, 0x8a,
+	0xf9, 0x09, 0xea, 0x36, 0x03, 0x1b, 0x7f, 0x28, 0xe0, 0x5c, 0x52, 0xdd, 0xc4, 0x88, 0x71, 0x07,
+	0xd4, 0xec, 0x11, 0x19, 0xa0, 0xc8, 0x23, 0x8f, 0xe7, 0xfa, 0x3e, 0x81, 0x16, 0x5e, 0x6e, 0x0b,
+	0x9c, 0x1b, 0x3c, 0x0e, 0x61, 0xc4, 0x46, 0x0b, 0x48, 0x60, 0x84, 0x45, 0x0d, 0xcf, 0x8a, 0x93,
+	0xc1, 0xa4, 0x5c, 0x3c, 0x98, 0x54, 0xb2, 0x83, 0x09, 0x6f, 0x89, 0x13, 0x37, 0x28, 0x6d, 0x57,
+	0x0b, 0xea, 0xb9, 0x98, 0x2b, 0xd6, 0xc0, 0x6a, 0x46, 0x94, 0xdc, 0xe0, 0x37, 0x69, 0x3e, 0xc4,
+	0xe4, 0x73, 0x5a, 0x3e, 0xee, 0x80, 0xaa, 0x70, 0x9a, 0xb7, 0x52, 0x2d, 0x5f, 0xcb, 0xb8, 0x85,
+	0xb8, 0x93, 0x86, 0x7f, 0x3b, 0x20, 0xfe, 0xbd, 0x14, 0x10, 0x17, 0xc5, 0x01, 0x6d, 0xfe, 0x74,
+	0x16, 0x94, 0x76, 0xb1, 0xab, 0xf6, 0xc0, 0xd9, 0xcc, 0x24, 0x79, 0x7d, 0x6a, 0x69, 0x95, 0x41,
+	0xfa, 0xab, 0x27, 0x00, 0x25, 0x19, 0x98, 0xb2, 0x21, 0xa6, 0xa7, 0xd9, 0x36, 0x38, 0x68, 0x8e,
+	0x8d, 0xcc, 0xc4, 0xf2, 0x21, 0x00, 0xa9, 0x11, 0x63, 0x7a, 0x7b, 0x98, 0x00, 0xf4, 0x1b, 0x73,
+	0x00, 0xe9, 0x73, 0x53, 0x8d, 0x7c, 0x5e, 0xdb, 0x29, 0x38, 0x37, 0xdf, 0x19, 0xd5, 0x2e, 0x58,
+	0x91, 0x3b, 0x87, 0x31, 0xf5, 0x4b, 0x09, 0xa3, 0x6f, 0xcc, 0xc7, 0xa4, 0x0d, 0xc8, 0x75, 0xd9,
+	0x28, 0xa0, 0x33, 0x85, 0x29, 0x30, 0x30, 0xb5, 0xa8, 0xa9, 0xf7, 0x41, 0x85, 0x57, 0x34, 0x7d,
+	0xba, 0x57, 0x54, 0xa7, 0x1b, 0xc5, 0xba, 0xe4, 0xa0, 0x4f, 0x41, 0x5d, 0xaa, 0x33, 0xd7, 0x66,
+	0xdc, 0x8d, 0x48, 0xbf, 0x57, 0xe6, 0x42, 0x92, 0xd3, 0x3f, 0x06, 0xcb, 0x7b, 0x90, 0x3c, 0xe8,
+	0xc3, 0x80, 0xd0, 0xc7, 0xd7, 0x2c, 0xba, 0xa0, 0x18, 0xa1, 0xb7, 0xe6, 0x21, 0xd2, 0x14, 0xef,
+	0x41, 0xb2, 0x1b, 0xf7, 0x8c, 0x22, 0x8a, 0x25, 0x4c, 0x01, 0xc5, 0x12, 0x26, 0xed, 0xfb, 0x7b,
+	0xfb, 0xfb, 0xc9, 0xcb, 0x9c, 0xee, 0x7b, 0x0a, 0x51, 0xe0, 0x7b, 0x0a, 0x91, 0x26, 0x7d, 0xdb,
+	0x71, 0x60, 0x48, 0x66, 0x92, 0x9e, 0x86, 0x14, 0x90, 0x9e, 0x86, 0xa4, 0x5f, 0xfc, 0x5b, 0x1e,
+	0xc6, 0x68, 0x38, 0x86, 0x33, 0xab, 0x8a, 0x0c, 0x2a, 0x78, 0xf1, 0x32, 0x28, 0xb1, 0x01, 0xc1,
+	0xb9, 0xec, 0x5c, 0xf9, 0xff, 0x79, 0x53, 0x21, 0x45, 0xe9, 0x37, 0x4f, 0x82, 0x9a, 0x56, 0xbc,
+	0x76, 0x1e, 0x3f, 0x42, 0xd1, 0xc1, 0x9c, 0xe2, 0xc5, 0x41, 0x73, 0x8a, 0x17, 0x07, 0x65, 0x12,
+	0x89, 0xbf, 0x63, 0x1f, 0x06, 0xa4, 0x38, 0x91, 0x26, 0x98, 0xe2, 0x44, 0x9a, 0x60, 0x32, 0x8f,
+	0xe0, 0xde, 0xc0, 0x1b, 0xf6, 0x23, 0x18, 0x14, 0x3f, 0x82, 0x18, 0x51, 0xfc, 0x08, 0x62, 0x44,
+	0x3a, 0x91, 0x62, 0xf1, 0xfb, 0xf6, 0x01, 0x2c, 0x48, 0xa4, 0x34, 0xa4, 0x20, 0x91, 0xd2, 0x90,
+	0xe4, 0xf4, 0x77, 0x40, 0xd5, 0x42, 0xc4, 0x26, 0x50, 0xbd, 0x3c, 0x9d, 0x50, 0xa6, 0xd4, 0xaf,
+	0xcf, 0x50, 0xe6, 0xeb, 0x8c, 0xe8, 0xdf, 0xb3, 0xea, 0x0c, 0x87, 0xcc, 0xac, 0x33, 0x72, 0x43,
+	0xd5, 0x2b, 0x9f, 0xd1, 0x1f, 0x1b, 0x3b, 0x1f, 0x3d, 0x7d, 0xde, 0x50, 0x9e, 0x3d, 0x6f, 0x28,
+	0xbf, 0x3d, 0x6f, 0x28, 0x5f, 0xbd, 0x68, 0x2c, 0x3c, 0x7b, 0xd1, 0x58, 0xf8, 0xe5, 0x45, 0x63,
+	0xe1, 0x93, 0xbb, 0xae, 0x47, 0x06, 0xa3, 0x5e, 0xdb, 0x41, 0xbe, 0xc9, 0x4f, 0xbd, 0x15, 0x40,
+	0x72, 0x88, 0xa2, 0x03, 0xb1, 0x35, 0xed, 0xd0, 0x33, 0xb3, 0xff, 0xf9, 0x79, 0x83, 0xaf, 0xc6,
+	0x9d, 0x5e, 0x95, 0xfd, 0x7c, 0xbd, 0xfd, 0x57, 0x00, 0x00, 0x00, 0xff, 0xff, 0x72, 0xae, 0x7f,
+	0xd8, 0x04, 0x13, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1160,6 +1299,31 @@ type MsgClient interface {
 	// UpdateSubnet changes hyperparameters, name and kind parameters; only the
 	// subnet's owner or governance may.
 	UpdateSubnet(ctx context.Context, in *MsgUpdateSubnet, opts ...grpc.CallOption) (*MsgUpdateSubnetResponse, error)
+	// SetIdentity replaces a subnet's identity; only its owner or governance may.
+	SetIdentity(ctx context.Context, in *MsgSetIdentity, opts ...grpc.CallOption) (*MsgSetIdentityResponse, error)
+	// SetMechanisms sets how many mechanisms a subnet has and how they share its
+	// emission; only its owner or governance may.
+	SetMechanisms(ctx context.Context, in *MsgSetMechanisms, opts ...grpc.CallOption) (*MsgSetMechanismsResponse, error)
+	// OfferSubnet offers a subnet to a new owner; only its owner or governance
+	// may.
+	OfferSubnet(ctx context.Context, in *MsgOfferSubnet, opts ...grpc.CallOption) (*MsgOfferSubnetResponse, error)
+	// AcceptSubnet takes a subnet that was offered.
+	AcceptSubnet(ctx context.Context, in *MsgAcceptSubnet, opts ...grpc.CallOption) (*MsgAcceptSubnetResponse, error)
+	// DissolveSubnet ends a subnet; only governance may.
+	DissolveSubnet(ctx context.Context, in *MsgDissolveSubnet, opts ...grpc.CallOption) (*MsgDissolveSubnetResponse, error)
+	// SetWeightsBatch replaces a validator's weights on several subnets: on all of
+	// them or on none.
+	SetWeightsBatch(ctx context.Context, in *MsgSetWeightsBatch, opts ...grpc.CallOption) (*MsgSetWeightsBatchResponse, error)
+	// RegisterByWork takes a slot on a subnet by proof of work.
+	RegisterByWork(ctx context.Context, in *MsgRegisterByWork, opts ...grpc.CallOption) (*MsgRegisterByWorkResponse, error)
+	// SetCommitment replaces a neuron's public metadata.
+	SetCommitment(ctx context.Context, in *MsgSetCommitment, opts ...grpc.CallOption) (*MsgSetCommitmentResponse, error)
+	// SetChildren replaces what an account lends of its stake on a subnet.
+	SetChildren(ctx context.Context, in *MsgSetChildren, opts ...grpc.CallOption) (*MsgSetChildrenResponse, error)
+	// SetChildTake replaces what an account keeps of lent stake's dividends.
+	SetChildTake(ctx context.Context, in *MsgSetChildTake, opts ...grpc.CallOption) (*MsgSetChildTakeResponse, error)
+	// Rotate moves everything that an account owns on subnets to another.
+	Rotate(ctx context.Context, in *MsgRotate, opts ...grpc.CallOption) (*MsgRotateResponse, error)
 	// UpdateParams replaces the module's parameters; only governance may.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
@@ -1244,6 +1408,105 @@ func (c *msgClient) UpdateSubnet(ctx context.Context, in *MsgUpdateSubnet, opts 
 	return out, nil
 }
 
+func (c *msgClient) SetIdentity(ctx context.Context, in *MsgSetIdentity, opts ...grpc.CallOption) (*MsgSetIdentityResponse, error) {
+	out := new(MsgSetIdentityResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/SetIdentity", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SetMechanisms(ctx context.Context, in *MsgSetMechanisms, opts ...grpc.CallOption) (*MsgSetMechanismsResponse, error) {
+	out := new(MsgSetMechanismsResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/SetMechanisms", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) OfferSubnet(ctx context.Context, in *MsgOfferSubnet, opts ...grpc.CallOption) (*MsgOfferSubnetResponse, error) {
+	out := new(MsgOfferSubnetResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/OfferSubnet", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) AcceptSubnet(ctx context.Context, in *MsgAcceptSubnet, opts ...grpc.CallOption) (*MsgAcceptSubnetResponse, error) {
+	out := new(MsgAcceptSubnetResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/AcceptSubnet", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DissolveSubnet(ctx context.Context, in *MsgDissolveSubnet, opts ...grpc.CallOption) (*MsgDissolveSubnetResponse, error) {
+	out := new(MsgDissolveSubnetResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/DissolveSubnet", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SetWeightsBatch(ctx context.Context, in *MsgSetWeightsBatch, opts ...grpc.CallOption) (*MsgSetWeightsBatchResponse, error) {
+	out := new(MsgSetWeightsBatchResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/SetWeightsBatch", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) RegisterByWork(ctx context.Context, in *MsgRegisterByWork, opts ...grpc.CallOption) (*MsgRegisterByWorkResponse, error) {
+	out := new(MsgRegisterByWorkResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/RegisterByWork", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SetCommitment(ctx context.Context, in *MsgSetCommitment, opts ...grpc.CallOption) (*MsgSetCommitmentResponse, error) {
+	out := new(MsgSetCommitmentResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/SetCommitment", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SetChildren(ctx context.Context, in *MsgSetChildren, opts ...grpc.CallOption) (*MsgSetChildrenResponse, error) {
+	out := new(MsgSetChildrenResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/SetChildren", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SetChildTake(ctx context.Context, in *MsgSetChildTake, opts ...grpc.CallOption) (*MsgSetChildTakeResponse, error) {
+	out := new(MsgSetChildTakeResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/SetChildTake", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Rotate(ctx context.Context, in *MsgRotate, opts ...grpc.CallOption) (*MsgRotateResponse, error) {
+	out := new(MsgRotateResponse)
+	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/Rotate", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/plexus.subnet.v1.Msg/UpdateParams", in, out, opts...)
@@ -1272,6 +1535,31 @@ type MsgServer interface {
 	// UpdateSubnet changes hyperparameters, name and kind parameters; only the
 	// subnet's owner or governance may.
 	UpdateSubnet(context.Context, *MsgUpdateSubnet) (*MsgUpdateSubnetResponse, error)
+	// SetIdentity replaces a subnet's identity; only its owner or governance may.
+	SetIdentity(context.Context, *MsgSetIdentity) (*MsgSetIdentityResponse, error)
+	// SetMechanisms sets how many mechanisms a subnet has and how they share its
+	// emission; only its owner or governance may.
+	SetMechanisms(context.Context, *MsgSetMechanisms) (*MsgSetMechanismsResponse, error)
+	// OfferSubnet offers a subnet to a new owner; only its owner or governance
+	// may.
+	OfferSubnet(context.Context, *MsgOfferSubnet) (*MsgOfferSubnetResponse, error)
+	// AcceptSubnet takes a subnet that was offered.
+	AcceptSubnet(context.Context, *MsgAcceptSubnet) (*MsgAcceptSubnetResponse, error)
+	// DissolveSubnet ends a subnet; only governance may.
+	DissolveSubnet(context.Context, *MsgDissolveSubnet) (*MsgDissolveSubnetResponse, error)
+	// SetWeightsBatch replaces a validator's weights on several subnets: on all of
+	// them or on none.
+	SetWeightsBatch(context.Context, *MsgSetWeightsBatch) (*MsgSetWeightsBatchResponse, error)
+	// RegisterByWork takes a slot on a subnet by proof of work.
+	RegisterByWork(context.Context, *MsgRegisterByWork) (*MsgRegisterByWorkResponse, error)
+	// SetCommitment replaces a neuron's public metadata.
+	SetCommitment(context.Context, *MsgSetCommitment) (*MsgSetCommitmentResponse, error)
+	// SetChildren replaces what an account lends of its stake on a subnet.
+	SetChildren(context.Context, *MsgSetChildren) (*MsgSetChildrenResponse, error)
+	// SetChildTake replaces what an account keeps of lent stake's dividends.
+	SetChildTake(context.Context, *MsgSetChildTake) (*MsgSetChildTakeResponse, error)
+	// Rotate moves everything that an account owns on subnets to another.
+	Rotate(context.Context, *MsgRotate) (*MsgRotateResponse, error)
 	// UpdateParams replaces the module's parameters; only governance may.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
@@ -1303,6 +1591,39 @@ func (*UnimplementedMsgServer) Claim(ctx context.Context, req *MsgClaim) (*MsgCl
 }
 func (*UnimplementedMsgServer) UpdateSubnet(ctx context.Context, req *MsgUpdateSubnet) (*MsgUpdateSubnetResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateSubnet not implemented")
+}
+func (*UnimplementedMsgServer) SetIdentity(ctx context.Context, req *MsgSetIdentity) (*MsgSetIdentityResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetIdentity not implemented")
+}
+func (*UnimplementedMsgServer) SetMechanisms(ctx context.Context, req *MsgSetMechanisms) (*MsgSetMechanismsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetMechanisms not implemented")
+}
+func (*UnimplementedMsgServer) OfferSubnet(ctx context.Context, req *MsgOfferSubnet) (*MsgOfferSubnetResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method OfferSubnet not implemented")
+}
+func (*UnimplementedMsgServer) AcceptSubnet(ctx context.Context, req *MsgAcceptSubnet) (*MsgAcceptSubnetResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method AcceptSubnet not implemented")
+}
+func (*UnimplementedMsgServer) DissolveSubnet(ctx context.Context, req *MsgDissolveSubnet) (*MsgDissolveSubnetResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DissolveSubnet not implemented")
+}
+func (*UnimplementedMsgServer) SetWeightsBatch(ctx context.Context, req *MsgSetWeightsBatch) (*MsgSetWeightsBatchResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetWeightsBatch not implemented")
+}
+func (*UnimplementedMsgServer) RegisterByWork(ctx context.Context, req *MsgRegisterByWork) (*MsgRegisterByWorkResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RegisterByWork not implemented")
+}
+func (*UnimplementedMsgServer) SetCommitment(ctx context.Context, req *MsgSetCommitment) (*MsgSetCommitmentResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetCommitment not implemented")
+}
+func (*UnimplementedMsgServer) SetChildren(ctx context.Context, req *MsgSetChildren) (*MsgSetChildrenResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetChildren not implemented")
+}
+func (*UnimplementedMsgServer) SetChildTake(ctx context.Context, req *MsgSetChildTake) (*MsgSetChildTakeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetChildTake not implemented")
+}
+func (*UnimplementedMsgServer) Rotate(ctx context.Context, req *MsgRotate) (*MsgRotateResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Rotate not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -1456,6 +1777,204 @@ func _Msg_UpdateSubnet_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_SetIdentity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetIdentity)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetIdentity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/SetIdentity",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetIdentity(ctx, req.(*MsgSetIdentity))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SetMechanisms_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetMechanisms)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetMechanisms(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/SetMechanisms",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetMechanisms(ctx, req.(*MsgSetMechanisms))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_OfferSubnet_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgOfferSubnet)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).OfferSubnet(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/OfferSubnet",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).OfferSubnet(ctx, req.(*MsgOfferSubnet))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_AcceptSubnet_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgAcceptSubnet)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).AcceptSubnet(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/AcceptSubnet",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).AcceptSubnet(ctx, req.(*MsgAcceptSubnet))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DissolveSubnet_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDissolveSubnet)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DissolveSubnet(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/DissolveSubnet",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DissolveSubnet(ctx, req.(*MsgDissolveSubnet))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SetWeightsBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetWeightsBatch)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetWeightsBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/SetWeightsBatch",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetWeightsBatch(ctx, req.(*MsgSetWeightsBatch))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_RegisterByWork_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRegisterByWork)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RegisterByWork(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/RegisterByWork",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RegisterByWork(ctx, req.(*MsgRegisterByWork))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SetCommitment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetCommitment)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetCommitment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/SetCommitment",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetCommitment(ctx, req.(*MsgSetCommitment))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SetChildren_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetChildren)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetChildren(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/SetChildren",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetChildren(ctx, req.(*MsgSetChildren))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SetChildTake_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetChildTake)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetChildTake(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/SetChildTake",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetChildTake(ctx, req.(*MsgSetChildTake))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Rotate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRotate)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Rotate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/plexus.subnet.v1.Msg/Rotate",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Rotate(ctx, req.(*MsgRotate))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -1510,6 +2029,50 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateSubnet",
 			Handler:    _Msg_UpdateSubnet_Handler,
+		},
+		{
+			MethodName: "SetIdentity",
+			Handler:    _Msg_SetIdentity_Handler,
+		},
+		{
+			MethodName: "SetMechanisms",
+			Handler:    _Msg_SetMechanisms_Handler,
+		},
+		{
+			MethodName: "OfferSubnet",
+			Handler:    _Msg_OfferSubnet_Handler,
+		},
+		{
+			MethodName: "AcceptSubnet",
+			Handler:    _Msg_AcceptSubnet_Handler,
+		},
+		{
+			MethodName: "DissolveSubnet",
+			Handler:    _Msg_DissolveSubnet_Handler,
+		},
+		{
+			MethodName: "SetWeightsBatch",
+			Handler:    _Msg_SetWeightsBatch_Handler,
+		},
+		{
+			MethodName: "RegisterByWork",
+			Handler:    _Msg_RegisterByWork_Handler,
+		},
+		{
+			MethodName: "SetCommitment",
+			Handler:    _Msg_SetCommitment_Handler,
+		},
+		{
+			MethodName: "SetChildren",
+			Handler:    _Msg_SetChildren_Handler,
+		},
+		{
+			MethodName: "SetChildTake",
+			Handler:    _Msg_SetChildTake_Handler,
+		},
+		{
+			MethodName: "Rotate",
+			Handler:    _Msg_Rotate_Handler,
 		},
 		{
 			MethodName: "UpdateParams",
@@ -1803,6 +2366,11 @@ func (m *MsgSetWeights) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Mechanism != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Mechanism))
+		i--
+		dAtA[i] = 0x30
+	}
 	if m.Version != 0 {
 		i = encodeVarintTx(dAtA, i, uint64(m.Version))
 		i--
@@ -1882,6 +2450,73 @@ func (m *MsgSetWeightsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgSetWeightsBatch) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetWeightsBatch) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetWeightsBatch) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Sets) > 0 {
+		for iNdEx := len(m.Sets) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Sets[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintTx(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Account) > 0 {
+		i -= len(m.Account)
+		copy(dAtA[i:], m.Account)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Account)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSetWeightsBatchResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetWeightsBatchResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetWeightsBatchResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func (m *MsgCommitWeights) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1902,6 +2537,11 @@ func (m *MsgCommitWeights) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Mechanism != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Mechanism))
+		i--
+		dAtA[i] = 0x20
+	}
 	if len(m.Hash) > 0 {
 		i -= len(m.Hash)
 		copy(dAtA[i:], m.Hash)
@@ -1972,6 +2612,11 @@ func (m *MsgRevealWeights) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Mechanism != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Mechanism))
+		i--
+		dAtA[i] = 0x38
+	}
 	if len(m.Salt) > 0 {
 		i -= len(m.Salt)
 		copy(dAtA[i:], m.Salt)
@@ -2416,10 +3061,41 @@ func (m *MsgSetWeights) Size() (n int) {
 	if m.Version != 0 {
 		n += 1 + sovTx(uint64(m.Version))
 	}
+	if m.Mechanism != 0 {
+		n += 1 + sovTx(uint64(m.Mechanism))
+	}
 	return n
 }
 
 func (m *MsgSetWeightsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgSetWeightsBatch) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Account)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if len(m.Sets) > 0 {
+		for _, e := range m.Sets {
+			l = e.Size()
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MsgSetWeightsBatchResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -2444,6 +3120,9 @@ func (m *MsgCommitWeights) Size() (n int) {
 	l = len(m.Hash)
 	if l > 0 {
 		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Mechanism != 0 {
+		n += 1 + sovTx(uint64(m.Mechanism))
 	}
 	return n
 }
@@ -2493,6 +3172,9 @@ func (m *MsgRevealWeights) Size() (n int) {
 	l = len(m.Salt)
 	if l > 0 {
 		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Mechanism != 0 {
+		n += 1 + sovTx(uint64(m.Mechanism))
 	}
 	return n
 }
@@ -3648,6 +4330,25 @@ func (m *MsgSetWeights) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Mechanism", wireType)
+			}
+			m.Mechanism = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Mechanism |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTx(dAtA[iNdEx:])
@@ -3696,6 +4397,172 @@ func (m *MsgSetWeightsResponse) Unmarshal(dAtA []byte) error {
 		}
 		if fieldNum <= 0 {
 			return fmt.Errorf("proto: MsgSetWeightsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetWeightsBatch) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetWeightsBatch: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetWeightsBatch: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Account", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Account = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sets", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Sets = append(m.Sets, MsgSetWeights{})
+			if err := m.Sets[len(m.Sets)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetWeightsBatchResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetWeightsBatchResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetWeightsBatchResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		default:
@@ -3833,6 +4700,25 @@ func (m *MsgCommitWeights) Unmarshal(dAtA []byte) error {
 				m.Hash = []byte{}
 			}
 			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Mechanism", wireType)
+			}
+			m.Mechanism = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Mechanism |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTx(dAtA[iNdEx:])
@@ -4208,6 +5094,25 @@ func (m *MsgRevealWeights) Unmarshal(dAtA []byte) error {
 				m.Salt = []byte{}
 			}
 			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Mechanism", wireType)
+			}
+			m.Mechanism = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Mechanism |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTx(dAtA[iNdEx:])
