@@ -60,7 +60,7 @@ func (r Result) Decode(i int, into gogoproto.Message) error {
 
 // attempts bounds how often a transaction is made anew because another of the
 // same account came between.
-const attempts = 5
+const attempts = 20
 
 // Submit sends one transaction with all messages and waits until it is in a
 // block. It offers no fee at first, and what the node wants if it wants one,
