@@ -40,18 +40,18 @@ prices, subnets, validators' yields, and the supply.
 
 It may be stopped and killed at any time, and goes on where it was.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 			x, err := explorer.Open(cmd.Context(), c.database(db), log)
 			if err != nil {
 				return err
 			}
-			defer x.Close()
+			defer func() { err = errors.Join(err, x.Close()) }()
 			chain, err := c.dial(ledger.Options{Log: log})
 			if err != nil {
 				return err
 			}
-			defer chain.Close()
+			defer func() { _ = chain.Close() }()
 			listener, err := net.Listen("tcp", address)
 			if err != nil {
 				return fmt.Errorf("--http: %w (choose another address)", err)
@@ -84,12 +84,12 @@ func newReindexCmd(c *client, db *string) *cobra.Command {
 is sampled from the chain's state comes back as far as the node still has that
 state. Stop the explorer first.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			x, err := explorer.Open(cmd.Context(), c.database(*db), nil)
 			if err != nil {
 				return err
 			}
-			defer x.Close()
+			defer func() { err = errors.Join(err, x.Close()) }()
 			if err := x.Rewind(cmd.Context(), yuma.Height(from)); err != nil {
 				return err
 			}
