@@ -1,9 +1,8 @@
 // Package node is what runs in a process: it reads a home folder, builds the
 // roles by plain constructors, starts them, and stops them in reverse order.
 //
-// [Up] is a whole network in one process. [Miner] and [Validator] are single
-// roles beside a chain that someone else runs. Nothing below this package
-// knows of any role but its own.
+// [Up] is a whole network in one process. Nothing below this package knows of
+// any role but its own.
 package node
 
 import (
