@@ -72,38 +72,38 @@ func newFlagBuilder() (flag.Builder, error) {
 // and who runs a miner needs none of them.
 func lazy(cmd *cobra.Command, build func() (*cobra.Command, error)) *cobra.Command {
 	once := sync.OnceValues(build)
-	run := func(stub *cobra.Command, args []string) error {
-		real, err := once()
+	run := func(asked *cobra.Command, args []string) error {
+		built, err := once()
 		if err != nil {
 			return err
 		}
-		// Under a parent of the stub's name, so that help shows the whole path.
-		root := &cobra.Command{Use: stub.Root().Name(), SilenceUsage: true, SilenceErrors: true}
+		// Under a parent of the same name, so that help shows the whole path.
+		root := &cobra.Command{Use: asked.Root().Name(), SilenceUsage: true, SilenceErrors: true}
 		root.CompletionOptions.DisableDefaultCmd = true
 		root.SetHelpCommand(&cobra.Command{Hidden: true})
-		root.AddCommand(real)
-		root.SetArgs(append([]string{real.Name()}, args...))
-		root.SetIn(stub.InOrStdin())
-		root.SetOut(stub.OutOrStdout())
-		root.SetErr(stub.ErrOrStderr())
-		return root.ExecuteContext(stub.Context())
+		root.AddCommand(built)
+		root.SetArgs(append([]string{built.Name()}, args...))
+		root.SetIn(asked.InOrStdin())
+		root.SetOut(asked.OutOrStdout())
+		root.SetErr(asked.ErrOrStderr())
+		return root.ExecuteContext(asked.Context())
 	}
 	cmd.DisableFlagParsing = true
 	cmd.RunE = run
-	cmd.SetHelpFunc(func(stub *cobra.Command, args []string) {
-		if len(args) > 0 && args[0] == stub.Name() {
+	cmd.SetHelpFunc(func(asked *cobra.Command, args []string) {
+		if len(args) > 0 && args[0] == asked.Name() {
 			args = args[1:]
 		}
-		if err := run(stub, append(slices.DeleteFunc(args, isHelp), "--help")); err != nil {
-			stub.PrintErrln(err)
+		if err := run(asked, append(slices.DeleteFunc(args, isHelp), "--help")); err != nil {
+			asked.PrintErrln(err)
 		}
 	})
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, part string) ([]string, cobra.ShellCompDirective) {
-		real, err := once()
+		built, err := once()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
-		return complete(real, args, part), cobra.ShellCompDirectiveNoFileComp
+		return complete(built, args, part), cobra.ShellCompDirectiveNoFileComp
 	}
 	return cmd
 }

@@ -4,7 +4,6 @@ package llama_test
 
 import (
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -59,11 +58,7 @@ func TestAgreesWithTheReference(t *testing.T) {
 
 // TestAgreesOnTheStockModel does the same with the model that ships.
 func TestAgreesOnTheStockModel(t *testing.T) {
-	const path = "../stock/plexus-4m-q8_0.gguf"
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("the stock model is not there")
-	}
-	native, reference := openBoth(t, path)
+	native, reference := openBoth(t, "../stock/plexus-4m-q8_0.gguf")
 	if answers := compare(t, native, reference, 0.05, 0.3); !slices.Equal(answers[0], answers[1]) {
 		t.Errorf("greedy answers differ: native %v, reference %v", answers[0], answers[1])
 	}
