@@ -61,7 +61,7 @@ func printStake(cmd *cobra.Command, s *ledger.Stake) error {
 		if p.Span > 0 {
 			apr = fmt.Sprintf("%.2f%%", 100*p.APR)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.2f%%\t%s\t\n", p.Validator.Moniker, standing(p.Validator),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.2f%%\t%s\t\n", p.Validator.Moniker, validatorState(p.Validator),
 			plx(p.Staked), plx(p.Dividends), plx(leaving), 100*p.Commission, apr)
 	}
 	if err := w.Flush(); err != nil {
@@ -73,18 +73,6 @@ func printStake(cmd *cobra.Command, s *ledger.Stake) error {
 		}
 	}
 	return nil
-}
-
-// standing says in a word whether a validator's stake counts.
-func standing(v ledger.Validator) string {
-	switch {
-	case v.Jailed:
-		return "jailed"
-	case v.Bonded:
-		return "bonded"
-	default:
-		return "unbonded"
-	}
 }
 
 // compoundCmd returns the command that stakes dividends where they were earned.
