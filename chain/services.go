@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	cmtnode "github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/rpc/client/local"
+	coretypes "github.com/cometbft/cometbft/rpc/core/types"
+	cmttypes "github.com/cometbft/cometbft/types"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
@@ -38,6 +41,22 @@ type services struct {
 	http   *http.Server
 }
 
+// orderly is a node that takes in one transaction at a time. CometBFT checks
+// transactions one by one, but queues each only after its check, so of two that
+// come at once the second may stand first, and fails in the block if both are
+// of one account.
+type orderly struct {
+	*local.Local
+	turn sync.Mutex
+}
+
+// BroadcastTxSync returns once tx stands in the queue or is refused.
+func (o *orderly) BroadcastTxSync(ctx context.Context, tx cmttypes.Tx) (*coretypes.ResultBroadcastTx, error) {
+	o.turn.Lock()
+	defer o.turn.Unlock()
+	return o.Local.BroadcastTxSync(ctx, tx)
+}
+
 // start serves app and node. Queries work from the first block on.
 func (s *services) start(app *App, node *cmtnode.Node, cfg NodeConfig) error {
 	ctx := client.Context{}.
@@ -47,7 +66,7 @@ func (s *services) start(app *App, node *cmtnode.Node, cfg NodeConfig) error {
 		WithLegacyAmino(app.Encoding.Amino).
 		WithChainID(cfg.Genesis.ChainID).
 		WithHomeDir(cfg.Home).
-		WithClient(local.New(node))
+		WithClient(&orderly{Local: local.New(node)})
 	app.RegisterTxService(ctx)
 	app.RegisterTendermintService(ctx)
 	app.RegisterNodeService(ctx, *config.DefaultConfig())

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -138,6 +139,40 @@ func TestSubmitFollowsTheSequence(t *testing.T) {
 		}
 		if f.sequence != 9 || len(f.sent) != 4 {
 			t.Errorf("sequence %d after %d transactions, want 9 after 4", f.sequence, len(f.sent))
+		}
+	})
+}
+
+// A transaction stands in a block before its turn; the one that replaces it
+// must not leave it a sequence at which it could still pass.
+func TestSubmitAgainWhenTooEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.sequence = 5
+		in := f.say("GetTx")
+		f.answers["GetTx"] = func(ask any) (gogoproto.Message, error) {
+			if ask.(*txtypes.GetTxRequest).Hash != "TX6" || len(f.sent) > 1 {
+				return in(ask)
+			}
+			f.sequence = 3 // those before it are still to come
+			return &txtypes.GetTxResponse{TxResponse: &sdk.TxResponse{TxHash: "TX6", Code: 32, Codespace: "sdk", Height: 2}}, nil
+		}
+		go func() {
+			time.Sleep(10 * time.Second)
+			f.sequence = 7 // they came, and one more
+		}()
+		if _, err := New(f, Options{}).Submit(t.Context(), Actor{Key: claimant}, claim()); err != nil {
+			t.Fatal(err)
+		}
+		var auth txtypes.AuthInfo
+		if len(f.sent) != 2 || auth.Unmarshal(f.sent[1].AuthInfoBytes) != nil {
+			t.Fatalf("%d transactions sent, want 2 that can be read", len(f.sent))
+		}
+		if got := auth.SignerInfos[0].Sequence; got != 7 || time.Since(f.began) < 10*time.Second {
+			t.Errorf("sequence %d after %v, want 7 after the account came to 5 or more", got, time.Since(f.began))
+		}
+		if bytes.Equal(f.sent[0].BodyBytes, f.sent[1].BodyBytes) {
+			t.Error("the second transaction is the first")
 		}
 	})
 }

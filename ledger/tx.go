@@ -79,19 +79,36 @@ func (c *Client) Submit(ctx context.Context, a Actor, msgs ...sdk.Msg) (Result, 
 	if err != nil {
 		return Result{}, err
 	}
-	until := time.Now().Add(c.opt.Timeout)
-	body.TimeoutTimestamp = &until
-
-	sent, err := c.send(ctx, a, body)
-	if err != nil {
-		return Result{}, err
-	}
-	r, err := c.await(ctx, sent.hash, until)
-	r.Fee = sent.fee
+	r, err := c.settle(ctx, a, body)
 	if err == nil && a.Account() != a.Key.Address() {
 		r.responses, err = unwrapExec(r.responses)
 	}
 	return r, err
+}
+
+// settle sends body until it is in a block in its turn. A node may put two
+// transactions of an account into a block the wrong way round, and the one that
+// came too early is then made anew. Whoever saw the first could send it again
+// later, so the second takes its sequence, or a greater one: only one of the two
+// can ever pass.
+func (c *Client) settle(ctx context.Context, a Actor, body *txtypes.TxBody) (Result, error) {
+	until := time.Now().Add(c.opt.Timeout)
+	floor := uint64(0)
+	for try := range attempts {
+		valid := until.Add(time.Duration(try)) // or the second would be the first
+		body.TimeoutTimestamp = &valid
+		sent, err := c.send(ctx, a, body, floor)
+		if err != nil {
+			return Result{}, err
+		}
+		r, err := c.await(ctx, sent.hash, until)
+		r.Fee = sent.fee
+		if early := (*TxError)(nil); !errors.As(err, &early) || !early.is(sdkerrors.ErrWrongSequence) {
+			return r, err
+		}
+		floor = sent.sequence
+	}
+	return Result{}, fmt.Errorf("%w: %d times it stood in a block before its turn", ErrNotIncluded, attempts)
 }
 
 // wrap makes the body of a transaction: the messages, or one that executes
@@ -137,13 +154,34 @@ type account struct {
 
 // A sending is a transaction that a node took in.
 type sending struct {
-	hash string
-	fee  coin.Amount
+	hash     string
+	sequence uint64
+	fee      coin.Amount
 }
 
-// send signs a transaction and hands it to the node, as often as another one of
-// the account comes between.
-func (c *Client) send(ctx context.Context, a Actor, body *txtypes.TxBody) (sending, error) {
+// errEarly means that an account has not come to a sequence yet.
+var errEarly = errors.New("earlier transactions of the account are missing")
+
+// send signs a transaction under a sequence of floor or more and hands it to
+// the node. It waits until body's time for the account to come to the floor.
+func (c *Client) send(ctx context.Context, a Actor, body *txtypes.TxBody, floor uint64) (sending, error) {
+	for {
+		s, err := c.sendNow(ctx, a, body, floor)
+		if !errors.Is(err, errEarly) {
+			return s, err
+		}
+		if time.Now().After(*body.TimeoutTimestamp) {
+			return s, fmt.Errorf("%w: %w", ErrNotIncluded, err)
+		}
+		if !pause(ctx, c.opt.Poll) {
+			return s, ctx.Err()
+		}
+	}
+}
+
+// sendNow signs a transaction and hands it to the node, as often as another one
+// of the account comes between.
+func (c *Client) sendNow(ctx context.Context, a Actor, body *txtypes.TxBody, floor uint64) (sending, error) {
 	acc := c.account(a.Key.Address())
 	if err := acc.turn.take(ctx); err != nil {
 		return sending{}, err
@@ -152,7 +190,7 @@ func (c *Client) send(ctx context.Context, a Actor, body *txtypes.TxBody) (sendi
 	var refused *TxError
 	var fee coin.Amount
 	for range attempts {
-		s, err := c.try(ctx, a, acc, body, fee)
+		s, err := c.try(ctx, a, acc, body, fee, floor)
 		if !errors.As(err, &refused) {
 			return s, err
 		}
@@ -175,9 +213,13 @@ func (c *Client) send(ctx context.Context, a Actor, body *txtypes.TxBody) (sendi
 }
 
 // try makes, signs and hands in a transaction once.
-func (c *Client) try(ctx context.Context, a Actor, acc *account, body *txtypes.TxBody, fee coin.Amount) (sending, error) {
+func (c *Client) try(ctx context.Context, a Actor, acc *account, body *txtypes.TxBody, fee coin.Amount, floor uint64) (sending, error) {
 	if err := c.identify(ctx, a.Key, acc); err != nil {
 		return sending{}, err
+	}
+	if acc.sequence < floor {
+		acc.known = false
+		return sending{}, fmt.Errorf("account %s is at sequence %d, not at %d: %w", a.Key.Address(), acc.sequence, floor, errEarly)
 	}
 	chainID, err := c.ChainID(ctx)
 	if err != nil {
@@ -201,7 +243,7 @@ func (c *Client) try(ctx context.Context, a Actor, acc *account, body *txtypes.T
 		return sending{}, err
 	}
 	acc.sequence++
-	return sending{hash: hash, fee: d.fee}, nil
+	return sending{hash: hash, sequence: d.sequence, fee: d.fee}, nil
 }
 
 // account returns the one with that address, which stays the same.
