@@ -16,54 +16,10 @@ import (
 	"github.com/plexus-network/plexus/yuma"
 )
 
-// SetWeights replaces a validator's weights on a subnet. version is the
-// subnet's WeightsVersion, or later.
-func (c *Client) SetWeights(ctx context.Context, a Actor, netuid yuma.Netuid, row yuma.Row, version uint64) error {
-	uids, values := columns(row)
-	_, err := c.Submit(ctx, a, &subnetv1.MsgSetWeights{
-		Account: a.Account(),
-		Netuid:  uint32(netuid),
-		Uids:    uids,
-		Weights: values,
-		Version: version,
-	})
-	return acted(err, "set weights on subnet %d", netuid)
-}
-
-// CommitWeights hides a validator's weights behind a hash, and returns the
-// number of the epoch in which to reveal them. The caller keeps row, version
-// and salt until then.
-func (c *Client) CommitWeights(ctx context.Context, a Actor, netuid yuma.Netuid, row yuma.Row, version uint64, salt []byte) (uint64, error) {
-	hash, err := CommitHash(a.Account(), netuid, 0, row, version, salt)
-	if err != nil {
-		return 0, err
-	}
-	r, err := c.Submit(ctx, a, &subnetv1.MsgCommitWeights{Account: a.Account(), Netuid: uint32(netuid), Hash: hash[:]})
-	var resp subnetv1.MsgCommitWeightsResponse
-	if err == nil {
-		err = r.Decode(0, &resp)
-	}
-	return resp.RevealEpoch, acted(err, "commit weights on subnet %d", netuid)
-}
-
-// RevealWeights shows the weights of the last commit.
-func (c *Client) RevealWeights(ctx context.Context, a Actor, netuid yuma.Netuid, row yuma.Row, version uint64, salt []byte) error {
-	uids, values := columns(row)
-	_, err := c.Submit(ctx, a, &subnetv1.MsgRevealWeights{
-		Account: a.Account(),
-		Netuid:  uint32(netuid),
-		Uids:    uids,
-		Weights: values,
-		Version: version,
-		Salt:    salt,
-	})
-	return acted(err, "reveal weights on subnet %d", netuid)
-}
-
 // CommitHash returns the hash that hides weights: SHA-256 over the account's
-// bytes, mechanism and netuid (big-endian uint16 each), the row as the chain would store it
-// ([yuma.NewWeights], [yuma.AppendRow]), version (big-endian uint64) and the
-// salt.
+// bytes, mechanism and netuid (big-endian uint16 each), the row as the chain
+// would store it ([yuma.NewWeights], [yuma.AppendRow]), version (big-endian
+// uint64) and the salt.
 func CommitHash(account string, netuid yuma.Netuid, mechanism uint16, row yuma.Row, version uint64, salt []byte) ([32]byte, error) {
 	b, err := wallet.ParseAddress(account)
 	if err != nil {

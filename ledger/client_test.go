@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/chain"
 	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
@@ -167,6 +168,7 @@ func TestClient(t *testing.T) {
 	t.Run("register", func(t *testing.T) { testRegister(t, c) })
 	t.Run("weights by hotkey", func(t *testing.T) { testWeights(t, c) })
 	t.Run("commit and reveal", func(t *testing.T) { testCommitReveal(t, c) })
+	t.Run("mechanisms", func(t *testing.T) { testMechanism(t, c) })
 	t.Run("axon", func(t *testing.T) { testAxon(t, c) })
 	t.Run("own subnet", func(t *testing.T) { testSubnet(t, c) })
 	t.Run("order of one account", func(t *testing.T) { testOrder(t, node, c) })
@@ -254,6 +256,36 @@ func testCommitReveal(t *testing.T, c *ledger.Client) {
 	if want := (yuma.Entry{UID: 1, Value: 65535}); err != nil || len(all[0]) != 1 || all[0][0] != want {
 		t.Errorf("weights %v, %v, want %v of uid 0", all, err, want)
 	}
+}
+
+// The owner gives subnet 1 a second mechanism, and a hotkey speaks in it.
+func testMechanism(t *testing.T, c *ledger.Client) {
+	ctx := t.Context()
+	if _, err := c.Submit(ctx, ledger.Actor{Key: alice}, &subnetv1.MsgSetMechanisms{Authority: alice.Address(), Netuid: 1, Count: 2}); err != nil {
+		t.Fatal(err)
+	}
+	second := c.Mechanism(1)
+	hot := ledger.Actor{Key: hotkey, For: validator.Address()}
+	if err := second.SetWeights(ctx, hot, 1, yuma.Row{{UID: 1, Value: 7}}, 0); err != nil {
+		t.Fatal(err)
+	}
+	m, err := second.Metagraph(ctx, 1)
+	first, err2 := c.Metagraph(ctx, 1)
+	if err = errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	if m.Neurons[0].LastUpdate <= first.Neurons[0].LastUpdate {
+		t.Errorf("uid 0 spoke at %d in mechanism 1 and at %d in mechanism 0, want it later in 1", m.Neurons[0].LastUpdate, first.Neurons[0].LastUpdate)
+	}
+	wantError(t, c.Mechanism(2).SetWeights(ctx, hot, 1, yuma.Row{{UID: 1, Value: 7}}, 0), "mechanisms 0 to 1")
+	// A hotkey speaks for several subnets at once, and leaves a note.
+	if _, err := c.Submit(ctx, hot, &subnetv1.MsgSetCommitment{Account: validator.Address(), Netuid: 1, Data: []byte("note")}); err != nil {
+		t.Error(err)
+	}
+	_, err = c.Submit(ctx, hot, &subnetv1.MsgSetWeightsBatch{Account: validator.Address(), Sets: []subnetv1.MsgSetWeights{{
+		Account: validator.Address(), Netuid: 1, Mechanism: 1, Uids: []uint32{1}, Weights: []uint32{1},
+	}}})
+	wantError(t, err, "wait", "blocks") // so it may, but not so soon
 }
 
 func testAxon(t *testing.T, c *ledger.Client) {

@@ -20,6 +20,7 @@ type Config struct {
 	GRPC    string         `json:"grpc"`              // a node's address, as [Dial] takes it
 	Keyring wallet.Backend `json:"keyring,omitempty"` // empty means wallet.File
 	Key     string         `json:"key,omitempty"`     // name of the key to sign with if none is named
+	Peers   []string       `json:"peers,omitempty"`   // multiaddresses of neurons to meet the network by
 }
 
 // DefaultConfig is what holds in a home folder without a file.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 
 func TestConfig(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "home")
-	if c, err := ReadConfig(home); !errors.Is(err, fs.ErrNotExist) || c != DefaultConfig() {
+	if c, err := ReadConfig(home); !errors.Is(err, fs.ErrNotExist) || !reflect.DeepEqual(c, DefaultConfig()) {
 		t.Errorf("no file gives %+v, %v, want the default and %v", c, err, fs.ErrNotExist)
 	}
 	want := Config{ChainID: "plexus-1", GRPC: "https://node.example:443", Keyring: wallet.Test, Key: "alice"}
@@ -22,7 +23,7 @@ func TestConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := ReadConfig(home); err != nil || got != want {
+	if got, err := ReadConfig(home); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("read %+v, %v, want %+v", got, err, want)
 	}
 	if files, err := os.ReadDir(home); err != nil || len(files) != 1 {

@@ -58,22 +58,22 @@ func At(ctx context.Context, height yuma.Height) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, grpctypes.GRPCBlockHeightHeader, strconv.FormatUint(uint64(height), 10))
 }
 
-// Metagraph returns a subnet's state: the latest, or that of [At].
-func (c *Client) Metagraph(ctx context.Context, netuid yuma.Netuid) (*Metagraph, error) {
+// metagraph returns a subnet's state with the outcomes of a mechanism.
+func (c *Client) metagraph(ctx context.Context, netuid yuma.Netuid, mechanism uint16) (*Metagraph, error) {
 	what := fmt.Sprintf("metagraph of subnet %d", netuid)
-	resp, err := subnetv1.NewQueryClient(c.conn).Metagraph(ctx, &subnetv1.QueryMetagraphRequest{Netuid: uint32(netuid)})
+	resp, err := subnetv1.NewQueryClient(c.conn).Metagraph(ctx, &subnetv1.QueryMetagraphRequest{Netuid: uint32(netuid), Mechanism: uint32(mechanism)})
 	if err != nil {
 		return nil, failed(what, err)
 	}
-	m, err := metagraph(resp)
+	m, err := metagraph(resp, mechanism)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return m, nil
 }
 
-// metagraph reads a node's answer.
-func metagraph(resp *subnetv1.QueryMetagraphResponse) (*Metagraph, error) {
+// metagraph reads a node's answer about a mechanism.
+func metagraph(resp *subnetv1.QueryMetagraphResponse, mechanism uint16) (*Metagraph, error) {
 	if len(resp.Neurons) > yuma.MaxNeurons {
 		return nil, fmt.Errorf("the node tells of %d neurons, more than %d", len(resp.Neurons), yuma.MaxNeurons)
 	}
@@ -97,7 +97,7 @@ func metagraph(resp *subnetv1.QueryMetagraphResponse) (*Metagraph, error) {
 		Neurons:          make([]Neuron, len(resp.Neurons)),
 	}
 	for i := range resp.Neurons {
-		m.Neurons[i] = neuron(&resp.Neurons[i])
+		m.Neurons[i] = neuron(&resp.Neurons[i], mechanism)
 		if int(m.Neurons[i].UID) != i {
 			return nil, fmt.Errorf("the node's neuron %d has uid %d", i, m.Neurons[i].UID)
 		}
@@ -105,14 +105,21 @@ func metagraph(resp *subnetv1.QueryMetagraphResponse) (*Metagraph, error) {
 	return m, nil
 }
 
-// neuron reads one neuron of a node's answer.
-func neuron(s *subnetv1.NeuronState) Neuron {
+// neuron reads one neuron of a node's answer about a mechanism.
+func neuron(s *subnetv1.NeuronState, mechanism uint16) Neuron {
+	updated := s.Neuron.LastUpdate
+	if mechanism > 0 {
+		updated = 0
+		if later := s.Neuron.LastUpdates; int(mechanism) <= len(later) {
+			updated = later[mechanism-1]
+		}
+	}
 	return Neuron{
 		UID:               yuma.UID(u16(s.Neuron.Uid)),
 		Account:           s.Neuron.Account,
 		PeerID:            s.Neuron.Axon.PeerId,
 		Registered:        height(s.Neuron.RegisteredAt),
-		LastUpdate:        height(s.Neuron.LastUpdate),
+		LastUpdate:        height(updated),
 		Stake:             coin.Amount(s.Stake),
 		Active:            s.Active,
 		Permit:            s.Permit,

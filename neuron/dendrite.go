@@ -94,7 +94,7 @@ func (d *Dendrite) ask(ctx context.Context, uid yuma.UID, body []byte, timeout t
 	deadline, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	gaveUp := false
-	receipt, err := d.self.Network.Call(deadline, to, method(t.Netuid), request, func(piece []byte) error {
+	receipt, err := d.self.Network.Call(deadline, to, d.self.method(), request, func(piece []byte) error {
 		if a.First == 0 {
 			a.First = max(time.Since(start), 1)
 		}

@@ -69,7 +69,7 @@ func NewMiner(self Self, work subnet.Mechanism, o MinerOptions) *Miner {
 // then returns nil. While the account is not registered it waits. It can run
 // once.
 func (m *Miner) Run(ctx context.Context) error {
-	m.self.Network.Serve(method(m.self.Netuid), m.serve, m.admit)
+	m.self.Network.Serve(m.self.method(), m.serve, m.admit)
 	if !m.self.settle(ctx, m.view, m.options.Poll) {
 		return nil
 	}

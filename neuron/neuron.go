@@ -37,7 +37,7 @@ var (
 )
 
 // Chain is what neurons read of the chain and change on it. A *ledger.Client
-// is one.
+// is one, and so is a ledger.Mechanism, for a neuron of a mechanism above 0.
 type Chain interface {
 	Head(ctx context.Context) (ledger.Head, error)
 	BlockHash(ctx context.Context, height yuma.Height) ([32]byte, error)
@@ -59,6 +59,7 @@ type Network interface {
 
 var (
 	_ Chain   = (*ledger.Client)(nil)
+	_ Chain   = ledger.Mechanism{}
 	_ Network = (*p2p.Host)(nil)
 )
 
@@ -66,12 +67,13 @@ var (
 // the ways to the chain and to its peers. Neurons of one process may share
 // Chain.
 type Self struct {
-	Netuid  yuma.Netuid
-	Actor   ledger.Actor // signs for the account
-	Account string       // the coldkey's address; empty means the actor's
-	Chain   Chain
-	Network Network
-	Log     *slog.Logger // nil means no log
+	Netuid    yuma.Netuid
+	Mechanism uint16       // of the subnet, that Chain speaks of too
+	Actor     ledger.Actor // signs for the account
+	Account   string       // the coldkey's address; empty means the actor's
+	Chain     Chain
+	Network   Network
+	Log       *slog.Logger // nil means no log
 }
 
 func (s Self) withDefaults() Self {
@@ -85,8 +87,21 @@ func (s Self) withDefaults() Self {
 	return s
 }
 
-// method is the name under which a subnet's miners are asked.
-func method(netuid yuma.Netuid) string { return fmt.Sprintf("subnet/%d/task", netuid) }
+// method is the name under which the miners of a subnet's mechanism are asked.
+func (s Self) method() string {
+	if s.Mechanism == 0 {
+		return fmt.Sprintf("subnet/%d/task", s.Netuid)
+	}
+	return fmt.Sprintf("subnet/%d/%d/task", s.Netuid, s.Mechanism)
+}
+
+// stateFile names the file in which a validator keeps its state.
+func (s Self) stateFile() string {
+	if s.Mechanism == 0 {
+		return fmt.Sprintf("validator-%d.state", s.Netuid)
+	}
+	return fmt.Sprintf("validator-%d-%d.state", s.Netuid, s.Mechanism)
+}
 
 // axonProtocol is what the chain is told that neurons speak.
 const axonProtocol = "/plexus/axon/1.0.0"

@@ -106,6 +106,40 @@ func TestTargetAfterFiveEpochs(t *testing.T) {
 	})
 }
 
+// One host works for two mechanisms of a subnet, well for one alone; each
+// mechanism's validator asks its own miner and keeps its own state.
+func TestMechanismsOfOneHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, 20, 100, 0)
+		selves := []Self{w.self(0), w.self(1)}
+		on := func(i int, mechanism uint16) Self {
+			s := selves[i]
+			s.Mechanism = mechanism
+			return s
+		}
+		dir := t.TempDir()
+		o := ValidatorOptions{Round: 2 * time.Second}
+		first, second := NewValidator(on(0, 0), newQuiz(""), dir, o), NewValidator(on(0, 1), newQuiz(""), dir, o)
+		l := w.run(
+			NewMiner(on(1, 0), newQuiz("cheat"), MinerOptions{}).Run,
+			NewMiner(on(1, 1), newQuiz(""), MinerOptions{}).Run,
+			first.Run, second.Run,
+		)
+		time.Sleep(30 * time.Second)
+		if err := l.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := first.Standings()[0].Score, second.Standings()[0].Score; a != 0 || b < 0.5 {
+			t.Errorf("scores %v and %v, want 0 where it cheats and most of 1 where it works", a, b)
+		}
+		for _, name := range []string{"validator-1.state", "validator-1-1.state"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 func TestValidatorSurvivesRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t, 20, 100, 0, 0)
@@ -372,18 +406,18 @@ func TestMinerRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = v.self.Network.Call(t.Context(), to, method(1), body, func([]byte) error { return nil })
+			_, err = v.self.Network.Call(t.Context(), to, v.self.method(), body, func([]byte) error { return nil })
 			r, ok := errors.AsType[*p2p.Refused](err)
 			if !ok || r.Code != c.code || !strings.Contains(r.Message, c.says) {
 				t.Errorf("%s: error = %v, want code %v and %q", name, err, c.code, c.says)
 			}
 		}
-		if _, err := v.self.Network.Call(t.Context(), to, method(1), []byte{1, 2}, nil); err == nil || !strings.Contains(err.Error(), "malformed") {
+		if _, err := v.self.Network.Call(t.Context(), to, v.self.method(), []byte{1, 2}, nil); err == nil || !strings.Contains(err.Error(), "malformed") {
 			t.Errorf("garbage: error = %v", err)
 		}
 		stranger := w.net.host(50)
 		body, _ := encodeTask(good)
-		if _, err := stranger.Call(t.Context(), to, method(1), body, nil); err == nil || !strings.Contains(err.Error(), "register") {
+		if _, err := stranger.Call(t.Context(), to, v.self.method(), body, nil); err == nil || !strings.Contains(err.Error(), "register") {
 			t.Errorf("stranger: error = %v, want to hear about registration", err)
 		}
 		if trial, err := v.Ask(t.Context(), 1, []byte("hello"), time.Second, nil); err != nil || len(trial.Answer.Body) != 32 {
@@ -440,7 +474,7 @@ func TestMinerWaitsForCallersBlock(t *testing.T) {
 		task.Height++
 		task.BlockHash = w.chain.hash(task.Height)
 		body, _ := encodeTask(task)
-		if _, err := v.self.Network.Call(t.Context(), to, method(1), body, func([]byte) error { return nil }); err != nil {
+		if _, err := v.self.Network.Call(t.Context(), to, v.self.method(), body, func([]byte) error { return nil }); err != nil {
 			t.Errorf("a task bound to the next block: %v", err)
 		}
 		if err := l.stop(); err != nil {

@@ -74,7 +74,7 @@ func NewValidator(self Self, judge subnet.Mechanism, dir string, o ValidatorOpti
 	view := newView(self.Chain, self.Netuid)
 	v := &Validator{
 		self: self, judge: judge, options: o,
-		path:     filepath.Join(dir, fmt.Sprintf("validator-%d.state", self.Netuid)),
+		path:     filepath.Join(dir, self.stateFile()),
 		view:     view,
 		dendrite: &Dendrite{self: self, view: view},
 		book:     newBook(o.Alpha),

@@ -101,6 +101,7 @@ func (h *home) genesis(n *network, model engine.Model) (chain.GenesisOptions, er
 	hyper.Tempo = n.Tempo
 	hyper.WeightsRateLimit = n.Tempo / 2
 	hyper.ImmunityPeriod = 10 * n.Tempo
+	hyper.WorkMin = 256 // seconds of work, where nobody competes
 	text := chain.GenesisSubnet{
 		Owner:           n.Members[0].Account,
 		Kind:            "text",

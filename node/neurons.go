@@ -8,12 +8,10 @@ import (
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/local"
 	"github.com/plexus-network/plexus/engine/stock"
-	"github.com/plexus-network/plexus/gateway"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/neuron"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/text"
-	"github.com/plexus-network/plexus/web"
 	"github.com/plexus-network/plexus/yuma"
 )
 
@@ -58,9 +56,15 @@ func (u *up) startNeurons(context.Context) error {
 		u.services = append(u.services, service{m.Name, v.Run})
 		if first == nil {
 			first = v
-			if err := u.addGateway(v, subnet.Peer{UID: yuma.UID(uid), Account: m.Account, PeerID: m.PeerID}); err != nil {
+			d := door{
+				address: u.HTTP, chain: u.chain[m.Name], log: u.Log, say: u.Say, name: u.network.Model, model: u.model, netuid: textNetuid,
+				validator: v, as: subnet.Peer{UID: yuma.UID(uid), Account: m.Account, PeerID: m.PeerID},
+			}
+			gateway, err := d.open()
+			if err != nil {
 				return err
 			}
+			u.services = append(u.services, gateway)
 		}
 	}
 	u.Say("neurons", fmt.Sprintf("%d miners, %d of them cheating", u.miners(false)+u.miners(true), u.miners(true)))
@@ -112,66 +116,4 @@ func (u *up) addMiner(m member, self neuron.Self, manifest text.Manifest) error 
 	}
 	u.services = append(u.services, service{m.Name, neuron.NewMiner(self, work, neuron.MinerOptions{}).Run})
 	return nil
-}
-
-// addGateway serves users by way of a validator.
-func (u *up) addGateway(v *neuron.Validator, as subnet.Peer) error {
-	page, err := web.Handler()
-	if err != nil {
-		return err
-	}
-	watch := u.chain[u.network.Members[0].Name]
-	g, err := gateway.New(gateway.Config{
-		Models: []gateway.Model{{
-			Name: u.network.Model, Backend: backend{v}, Tokenizer: u.model, Context: u.model.Model().Context,
-			Netuid: textNetuid, Validator: as, Temperature: 0.3,
-		}},
-		Web: page,
-		Height: func(ctx context.Context) (yuma.Height, error) {
-			head, err := watch.Head(ctx)
-			return head.Height, err
-		},
-		Log: u.Log.With("role", "gateway"),
-	})
-	if err != nil {
-		return err
-	}
-	listener, err := gateway.Listen(u.HTTP)
-	if err != nil {
-		return err
-	}
-	u.services = append(u.services, service{"gateway", func(ctx context.Context) error {
-		if !knowsMiners(ctx, v) {
-			return ctx.Err()
-		}
-		u.Say("gateway", "http://"+listener.Addr().String())
-		return g.Run(ctx, listener)
-	}})
-	return nil
-}
-
-// knowsMiners waits until a validator has seen its subnet, and reports whether
-// it has before ctx ended.
-func knowsMiners(ctx context.Context, v *neuron.Validator) bool {
-	for len(v.Standings()) == 0 {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return true
-}
-
-// backend lets the gateway ask by a validator.
-type backend struct{ *neuron.Validator }
-
-// Miners returns the standings in the gateway's words.
-func (b backend) Miners() []gateway.Miner {
-	standings := b.Standings()
-	miners := make([]gateway.Miner, len(standings))
-	for i, s := range standings {
-		miners[i] = gateway.Miner(s)
-	}
-	return miners
 }

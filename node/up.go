@@ -182,12 +182,7 @@ func (u *up) startChain(ctx context.Context) error {
 		peers = append(peers, node.PeerAddr())
 		u.chain[m.Name] = ledger.New(node.GRPC(), ledger.Options{ChainID: u.network.ChainID, Log: u.Log})
 	}
-	if err := u.firstBlock(ctx); err != nil {
-		return err
-	}
-	_, grpc, _ := u.nodes[0].Addrs()
-	config := ledger.Config{GRPC: grpc, ChainID: u.network.ChainID, Keyring: wallet.Test}
-	return config.Write(u.home.dir)
+	return u.firstBlock(ctx)
 }
 
 // firstBlock waits until the first node has a block of this run.
@@ -230,5 +225,17 @@ func (u *up) startHosts(context.Context) error {
 			}
 		}
 	}
-	return nil
+	return u.tell()
+}
+
+// tell writes down how commands, and further miners, find the network.
+func (u *up) tell() error {
+	_, grpc, _ := u.nodes[0].Addrs()
+	config := ledger.Config{GRPC: grpc, ChainID: u.network.ChainID, Keyring: wallet.Test}
+	for _, m := range u.network.Members {
+		if m.Role == validatorRole {
+			config.Peers = append(config.Peers, u.hosts[m.Name].Addrs()...)
+		}
+	}
+	return config.Write(u.home.dir)
 }

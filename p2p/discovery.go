@@ -102,10 +102,11 @@ func (h *Host) Announce(account string, netuids ...uint32) error {
 }
 
 // Run joins the network and keeps the host's record fresh until ctx ends. It
-// returns nil then; before that it rides out every failure of the network.
+// returns nil then; before that it rides out every failure of the network. A
+// Local host only stays connected to its bootstrap peers.
 func (h *Host) Run(ctx context.Context) error {
 	if h.dht == nil {
-		<-ctx.Done()
+		h.stay(ctx)
 		return nil
 	}
 	moved, err := h.net.EventBus().Subscribe(new(event.EvtLocalAddressesUpdated))
@@ -127,6 +128,18 @@ func (h *Host) Run(ctx context.Context) error {
 			due = earlier(due, time.Now().Add(announceSettle))
 		case <-time.After(time.Until(due)):
 			due = time.Now().Add(h.refresh(ctx))
+		}
+	}
+}
+
+// stay keeps the bootstrap peers connected until ctx ends.
+func (h *Host) stay(ctx context.Context) {
+	for {
+		h.meet(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(announceRetry):
 		}
 	}
 }

@@ -41,7 +41,8 @@ const (
 	// port mappings are not needed.
 	LAN
 	// Local is one machine: TCP on loopback, no DHT, and peers know each other
-	// by AddPeer. A process can hold many Local hosts.
+	// by AddPeer, or because one has the other for a bootstrap peer. A process
+	// can hold many Local hosts.
 	Local
 )
 
@@ -277,6 +278,21 @@ func (h *Host) ID() peer.ID { return h.net.ID() }
 // takes it.
 func (h *Host) Info() peer.AddrInfo {
 	return peer.AddrInfo{ID: h.net.ID(), Addrs: h.net.Addrs()}
+}
+
+// Addrs returns the host's present addresses, each with its id, as another's
+// Options.Bootstrap takes them.
+func (h *Host) Addrs() []string {
+	info := h.Info()
+	addrs, err := peer.AddrInfoToP2pAddrs(&info)
+	if err != nil {
+		return nil // an id that is none, which a host does not have
+	}
+	all := make([]string, len(addrs))
+	for i, a := range addrs {
+		all[i] = a.String()
+	}
+	return all
 }
 
 // AddPeer tells the host where a peer is, once and for all: it is then reached

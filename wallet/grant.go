@@ -18,9 +18,11 @@ import (
 func HotkeyMessages() []string {
 	return []string{
 		sdk.MsgTypeURL(&subnetv1.MsgSetWeights{}),
+		sdk.MsgTypeURL(&subnetv1.MsgSetWeightsBatch{}),
 		sdk.MsgTypeURL(&subnetv1.MsgCommitWeights{}),
 		sdk.MsgTypeURL(&subnetv1.MsgRevealWeights{}),
 		sdk.MsgTypeURL(&subnetv1.MsgUpdateAxon{}),
+		sdk.MsgTypeURL(&subnetv1.MsgSetCommitment{}),
 	}
 }
 

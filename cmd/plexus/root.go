@@ -31,7 +31,7 @@ what they agree on.
 			root.AddCommand(c)
 		}
 	}
-	add("run", newUpCmd())
+	add("run", newUpCmd(), newMinerCmd(), newValidatorCmd())
 	add("chain", newChainCmd(), newQueryCmd(), newTxCmd(), newKeysCmd())
 	add("tool", newEpochCmd(), newSDLCmd(), newExplorerCmd())
 	root.AddCommand(newEngineWorkerCmd())

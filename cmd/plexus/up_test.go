@@ -136,7 +136,13 @@ type answer struct {
 
 func (n *aNetwork) chat(t *testing.T, stream bool) (text string, last answer) {
 	t.Helper()
-	body := fmt.Sprintf(`{"model":"plexus-4m","stream":%v,"temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`, stream)
+	return n.ask(t, "", stream)
+}
+
+// ask chats with further fields in the request.
+func (n *aNetwork) ask(t *testing.T, fields string, stream bool) (text string, last answer) {
+	t.Helper()
+	body := fmt.Sprintf(`{"model":"plexus-4m",`+fields+`"stream":%v,"temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`, stream)
 	resp, err := http.Post(n.url+"/v1/chat/completions", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -205,6 +211,7 @@ func TestEndToEndUp(t *testing.T) {
 		}
 	}
 	checkReadme(t, n)
+	checkJoin(t, n)
 
 	honest, cheats := members(t, home)
 	c := n.ledger(t)
@@ -255,6 +262,35 @@ func TestEndToEndUp(t *testing.T) {
 		t.Error("an empty answer after kill -9")
 	}
 	n.stop(t)
+}
+
+// checkJoin runs a further miner in a process of its own, with the key that the
+// README had made and registered, until users get its answers.
+func checkJoin(t *testing.T, n *aNetwork) {
+	t.Helper()
+	miner := exec.Command("plexus", "miner", "--from", "bob", "--home", n.home)
+	miner.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var said bytes.Buffer
+	miner.Stdout, miner.Stderr = &said, &said
+	if err := miner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		miner.Process.Signal(os.Interrupt)
+		if err := miner.Wait(); err != nil {
+			t.Errorf("the miner after an interrupt: %v\n%s", err, said.String())
+		}
+	}()
+	const uid = 11 // the first after the network's own
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
+		_, a := n.ask(t, `"plexus":{"miners":8},`, false)
+		for _, m := range a.Plexus.Miners {
+			if m.UID == uid && m.Verdict == "accepted" {
+				return
+			}
+		}
+	}
+	t.Errorf("no user got an answer of the miner that joined within two minutes\n%s", said.String())
 }
 
 // members returns the accounts of the honest miners and of the cheats, with

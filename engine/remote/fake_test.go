@@ -117,6 +117,9 @@ func (s *server) complete(w http.ResponseWriter, h *http.Request) {
 			return
 		}
 	}
+	if n, ok := a.Logprobs.(float64); ok {
+		q.TopCount = int(n) // without messages, the one number says it
+	}
 	if a.PromptLogprobs > 0 {
 		s.score(w, h, q.Tokens)
 		return
@@ -184,7 +187,11 @@ func (s *server) logprobs(chat bool, tokens []engine.TokenScore) string {
 		}{}
 		for _, t := range tokens {
 			out.Tokens, out.Log = append(out.Tokens, name(t.Token)), append(out.Log, t.LogProb)
-			out.Top = append(out.Top, map[string]float32{name(t.Token): t.LogProb})
+			top := map[string]float32{name(t.Token): t.LogProb}
+			for _, c := range t.Top {
+				top[name(c.Token)] = c.LogProb
+			}
+			out.Top = append(out.Top, top)
 		}
 		b, _ := json.Marshal(out)
 		return string(b)

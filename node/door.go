@@ -1,0 +1,89 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/gateway"
+	"github.com/plexus-network/plexus/ledger"
+	"github.com/plexus-network/plexus/neuron"
+	"github.com/plexus-network/plexus/subnet"
+	"github.com/plexus-network/plexus/web"
+	"github.com/plexus-network/plexus/yuma"
+)
+
+// door is what a gateway before a validator is made of.
+type door struct {
+	address   string
+	chain     *ledger.Client
+	name      string         // of the model, as users ask for it
+	model     engine.Checker // whose tokenizer counts
+	netuid    yuma.Netuid
+	validator *neuron.Validator
+	as        subnet.Peer // the validator
+	log       *slog.Logger
+	say       func(news, any string)
+}
+
+// open takes the address and returns what serves users there once the
+// validator knows its miners.
+func (d door) open() (service, error) {
+	page, err := web.Handler()
+	if err != nil {
+		return service{}, err
+	}
+	g, err := gateway.New(gateway.Config{
+		Models: []gateway.Model{{
+			Name: d.name, Backend: backend{d.validator}, Tokenizer: d.model, Context: d.model.Model().Context,
+			Netuid: d.netuid, Validator: d.as, Temperature: 0.3,
+		}},
+		Web: page,
+		Height: func(ctx context.Context) (yuma.Height, error) {
+			head, err := d.chain.Head(ctx)
+			return head.Height, err
+		},
+		Log: d.log.With("role", "gateway"),
+	})
+	if err != nil {
+		return service{}, err
+	}
+	listener, err := gateway.Listen(d.address)
+	if err != nil {
+		return service{}, err
+	}
+	return service{"gateway", func(ctx context.Context) error {
+		if !knowsMiners(ctx, d.validator) {
+			return ctx.Err()
+		}
+		d.say("gateway", "http://"+listener.Addr().String())
+		return g.Run(ctx, listener)
+	}}, nil
+}
+
+// knowsMiners waits until a validator has seen its subnet, and reports whether
+// it has before ctx ended.
+func knowsMiners(ctx context.Context, v *neuron.Validator) bool {
+	for len(v.Standings()) == 0 {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return true
+}
+
+// backend lets the gateway ask by a validator.
+type backend struct{ *neuron.Validator }
+
+// Miners returns the standings in the gateway's words.
+func (b backend) Miners() []gateway.Miner {
+	standings := b.Standings()
+	miners := make([]gateway.Miner, len(standings))
+	for i, s := range standings {
+		miners[i] = gateway.Miner(s)
+	}
+	return miners
+}
