@@ -289,9 +289,11 @@ func (d *draft) chores() error {
 	return d.set(govtypes.ModuleName, &g)
 }
 
-// hotkeyMessages are what a hotkey may do for its account.
+// hotkeyMessages are what a hotkey may do for its account, as wallet grants it
+// to hotkeys that come later.
 var hotkeyMessages = []sdk.Msg{
-	&subnetv1.MsgSetWeights{}, &subnetv1.MsgCommitWeights{}, &subnetv1.MsgRevealWeights{}, &subnetv1.MsgUpdateAxon{},
+	&subnetv1.MsgSetWeights{}, &subnetv1.MsgSetWeightsBatch{}, &subnetv1.MsgCommitWeights{}, &subnetv1.MsgRevealWeights{},
+	&subnetv1.MsgUpdateAxon{}, &subnetv1.MsgSetCommitment{},
 }
 
 // hotkeys grants every hotkey its messages, by x/authz, and their fees, by

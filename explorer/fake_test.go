@@ -244,6 +244,7 @@ func (f *fake) epoch(h int64) {
 	f.emit("commission", "amount", "100000000.500000000000000000nplx", "validator", f.operator(), "mode", "EndBlock")
 	f.emit("rewards", "amount", "1000000000.000000000000000000nplx", "validator", f.operator(), "mode", "EndBlock")
 	f.emitTyped(&subnetv1.EventEpoch{Netuid: 1, Epoch: e}, "EndBlock")
+	f.emitTyped(&subnetv1.EventEpoch{Netuid: 1, Mechanism: 1, Epoch: subnetv1.Epoch{Height: h, Number: e.Number, Stake: e.Stake}}, "EndBlock")
 	f.now.epoch = e
 }
 

@@ -60,11 +60,11 @@ func TestFollow(t *testing.T) {
 		t.Run("epochs name who sat where", func(t *testing.T) {
 			for h := fakeTempo; h <= 30; h += fakeTempo {
 				seats := f.states[h].seats
-				if n := count(t, x, `SELECT COUNT(*) FROM neurons WHERE height = $1`, h); n != int64(len(seats)) {
+				if n := count(t, x, `SELECT COUNT(*) FROM neurons WHERE height = $1 AND mechanism = 0`, h); n != int64(len(seats)) {
 					t.Errorf("%d neurons at %d, want %d", n, h, len(seats))
 				}
 				for uid, account := range seats {
-					if n := count(t, x, `SELECT COUNT(*) FROM neurons WHERE height = $1 AND uid = $2 AND account = $3`, h, uid, account); n != 1 {
+					if n := count(t, x, `SELECT COUNT(*) FROM neurons WHERE height = $1 AND mechanism = 0 AND uid = $2 AND account = $3`, h, uid, account); n != 1 {
 						t.Errorf("uid %d at %d is not %s", uid, h, account)
 					}
 				}

@@ -232,15 +232,24 @@ func (h *harvest) typed(e *abci.Event) {
 	switch m := m.(type) {
 	case *subnetv1.EventEpoch:
 		h.epochs = append(h.epochs, m)
-		h.rows.add(epochsTable, int64(m.Netuid), h.height, h.time, stored(m.Epoch.Number), stored(m.Epoch.Pot), len(m.Epoch.Stake), "")
+		h.rows.add(epochsTable, int64(m.Netuid), h.height, int64(m.Mechanism), h.time, stored(m.Epoch.Number), stored(m.Epoch.Pot), len(m.Epoch.Stake), "")
 	case *subnetv1.EventEpochFailed:
-		h.rows.add(epochsTable, int64(m.Netuid), h.height, h.time, 0, 0, 0, shorten(m.Error, 500))
+		h.rows.add(epochsTable, int64(m.Netuid), h.height, 0, h.time, 0, 0, 0, shorten(m.Error, 500))
 	case *subnetv1.EventSubnetRegistered:
 		h.rows.add(registrationsTable, h.height, h.next(), h.time, "subnet", int64(m.Netuid), 0, m.Owner, stored(m.Burned), "")
 		h.stakeMoved = true
 	case *subnetv1.EventNeuronRegistered:
 		h.rows.add(registrationsTable, h.height, h.next(), h.time, "neuron", int64(m.Netuid), int64(m.Uid), m.Account, stored(m.Burned), m.Replaced)
 		h.seats = append(h.seats, seat{m.Netuid, m.Uid, m.Account})
+	case *subnetv1.EventNeuronWorked:
+		h.rows.add(registrationsTable, h.height, h.next(), h.time, "work", int64(m.Netuid), int64(m.Uid), m.Account, 0, m.Replaced)
+		h.seats = append(h.seats, seat{m.Netuid, m.Uid, m.Account})
+	case *subnetv1.EventSubnetOwned:
+		h.rows.add(registrationsTable, h.height, h.next(), h.time, "owner", int64(m.Netuid), 0, m.Owner, 0, m.Previous)
+	case *subnetv1.EventSubnetDissolved:
+		h.rows.add(registrationsTable, h.height, h.next(), h.time, "dissolved", int64(m.Netuid), 0, "", 0, m.Owner)
+	case *subnetv1.EventRotated:
+		h.rows.add(registrationsTable, h.height, h.next(), h.time, "rotated", 0, 0, m.To, 0, m.Account)
 	case *subnetv1.EventClaimed:
 		h.rows.add(claimsTable, h.height, h.next(), h.time, m.Account, stored(m.Amount))
 	}

@@ -211,7 +211,7 @@ func (s *server) item(r *http.Request) (any, error) {
 }
 
 // metagraph answers with all neurons of a subnet as an epoch saw them: the
-// latest, or the latest at a height.
+// latest, or the latest at a height, in mechanism 0 or another.
 func (s *server) metagraph(r *http.Request) (any, error) {
 	netuid, err := argument("netuid", r.PathValue("netuid"), number)
 	if err != nil {
@@ -223,9 +223,18 @@ func (s *server) metagraph(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
+	mechanism := any(int64(0))
+	if v := r.URL.Query().Get("mechanism"); v != "" {
+		if mechanism, err = argument("mechanism", v, number); err != nil {
+			return nil, err
+		}
+	}
 	l := findList("neurons")
-	q := &query{list: l, limit: math.MaxUint16, asc: true, args: []any{netuid, at}}
-	q.conds = []string{"netuid = $1", "height = (SELECT MAX(height) FROM neurons WHERE netuid = $1 AND height <= $2)"}
+	q := &query{list: l, limit: math.MaxUint16, asc: true, args: []any{netuid, at, mechanism}}
+	q.conds = []string{
+		"netuid = $1", "mechanism = $3",
+		"height = (SELECT MAX(height) FROM neurons WHERE netuid = $1 AND height <= $2 AND mechanism = $3)",
+	}
 	p, err := s.page(r.Context(), q)
 	if err != nil {
 		return nil, err

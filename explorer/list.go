@@ -130,7 +130,7 @@ var lists = []*list{
 		filters: []filter{{"netuid", []string{"netuid"}}},
 	},
 	{
-		name: "registrations", about: "slots and subnets that were bought, and for what", key: []string{"height", "idx"},
+		name: "registrations", about: "slots and subnets that changed hands, and for what: kind is neuron, work, subnet, owner, dissolved or rotated", key: []string{"height", "idx"},
 		columns: []column{
 			height,
 			{"idx", number},
@@ -150,10 +150,12 @@ var lists = []*list{
 		filters: []filter{{"account", []string{"account"}}},
 	},
 	{
-		name: "epochs", about: "epochs of subnets; one with an error paid nothing", key: []string{"height", "netuid"},
+		name: "epochs", about: "epochs of subnets; one with an error paid nothing", key: []string{"height", "netuid", "mechanism"},
 		columns: []column{
 			{"netuid", number},
-			height, when,
+			height,
+			{"mechanism", number},
+			when,
 			{"number", number},
 			{"pot", money},
 			{"neurons", number},
@@ -163,9 +165,14 @@ var lists = []*list{
 	},
 	{
 		name: "neurons", about: "what every epoch said of every neuron; proportions are of 65535; give account, or netuid with uid",
-		key:     []string{"height", "netuid", "uid"},
+		key:     []string{"height", "netuid", "mechanism", "uid"},
 		columns: neuronFields,
-		filters: []filter{{"account", []string{"account"}}, {"netuid", []string{"netuid"}}, {"uid", []string{"uid"}}},
+		filters: []filter{
+			{"account", []string{"account"}},
+			{"netuid", []string{"netuid"}},
+			{"uid", []string{"uid"}},
+			{"mechanism", []string{"mechanism"}},
+		},
 	},
 	{
 		name: "validators", about: "validators as they are, with their delegators' yield", key: []string{"stake", "operator"}, id: "operator",
@@ -248,6 +255,7 @@ var (
 	neuronFields = []column{
 		{"netuid", number},
 		height,
+		{"mechanism", number},
 		{"uid", number},
 		{"account", text},
 		{"stake", money},

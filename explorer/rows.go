@@ -10,7 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// A table is where rows go, and what becomes of one whose key is there.
+// A table is where rows go, and what becomes of one whose key is there. The
+// chain tells of an epoch once; a node that tells of it twice, as only a broken
+// one does, stops nothing.
 type table struct {
 	name    string
 	columns string // separated by ", "
@@ -30,9 +32,9 @@ var (
 	subnetStatesTable  = &table{name: "subnet_states", columns: subnetColumns}
 	seatsTable         = &table{name: "seats", columns: "netuid, uid, height, account"}
 	registrationsTable = &table{name: "registrations", columns: "height, idx, time, kind, netuid, uid, account, burned, replaced"}
-	epochsTable        = &table{name: "epochs", columns: "netuid, height, time, number, pot, neurons, error"}
-	neuronsTable       = &table{name: "neurons", columns: "netuid, height, uid, account, stake, active, permit, trust, consensus, incentive, " +
-		"dividends, validator_trust, server_emission, validator_emission"}
+	epochsTable        = &table{name: "epochs", columns: "netuid, height, mechanism, time, number, pot, neurons, error", clash: "DO NOTHING"}
+	neuronsTable       = &table{name: "neurons", columns: "netuid, height, mechanism, uid, account, stake, active, permit, trust, consensus, incentive, " +
+		"dividends, validator_trust, server_emission, validator_emission", clash: "DO NOTHING"}
 	validatorsTable = &table{name: "validators", columns: validatorColumns, clash: "(operator) DO UPDATE SET " + replacing(validatorColumns)}
 	stakesTable     = &table{name: "stakes", columns: validatorColumns}
 	movesTable      = &table{name: "moves", columns: "height, idx, time, kind, delegator, validator, source, amount"}

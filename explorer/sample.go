@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/cosmos/gogoproto/jsonpb"
@@ -66,7 +67,10 @@ func observe(ctx context.Context, c *ledger.Client, h *harvest, w want) (*sample
 func read(ctx context.Context, c *ledger.Client, h *harvest, w want) (*sample, error) {
 	s := &sample{}
 	var err error
-	for _, e := range h.epochs {
+	for i, e := range h.epochs {
+		if slices.ContainsFunc(h.epochs[:i], func(o *subnetv1.EventEpoch) bool { return o.Netuid == e.Netuid }) {
+			continue // of another mechanism
+		}
 		m, err := c.Metagraph(ctx, yuma.Netuid(e.Netuid))
 		if err != nil {
 			return nil, err
@@ -141,8 +145,8 @@ func subnetRow(s *subnetv1.Subnet, at int64) []any {
 
 // neurons adds a row per neuron of an epoch. Lists that are too short, which
 // the chain does not make, count as zeros.
-func (h *harvest) neurons(netuid uint32, e *subnetv1.Epoch, k *known) {
-	accounts := k.seats[netuid]
+func (h *harvest) neurons(of *subnetv1.EventEpoch, k *known) {
+	e, accounts := &of.Epoch, k.seats[of.Netuid]
 	for uid := range min(len(e.Stake), yuma.MaxNeurons) {
 		var account string
 		if uid < len(accounts) {
@@ -151,7 +155,7 @@ func (h *harvest) neurons(netuid uint32, e *subnetv1.Epoch, k *known) {
 		if operator := operatorOf(account); operator != "" && e.Stake[uid] > 0 {
 			k.stake[operator] = stored(e.Stake[uid])
 		}
-		h.rows.add(neuronsTable, int64(netuid), h.height, uid, account, stored(e.Stake[uid]), at(e.Active, uid), at(e.Permit, uid),
+		h.rows.add(neuronsTable, int64(of.Netuid), h.height, int64(of.Mechanism), uid, account, stored(e.Stake[uid]), at(e.Active, uid), at(e.Permit, uid),
 			int64(at(e.Trust, uid)), int64(at(e.Consensus, uid)), int64(at(e.Incentive, uid)), int64(at(e.Dividends, uid)),
 			int64(at(e.ValidatorTrust, uid)), stored(at(e.ServerEmission, uid)), stored(at(e.ValidatorEmission, uid)))
 	}

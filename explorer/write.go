@@ -134,7 +134,7 @@ func (x *Index) add(ctx context.Context, h *harvest, s *sample, k *known) error 
 func (h *harvest) complete(s *sample, k *known) {
 	h.seat(slices.Concat(h.seats, s.seats), k)
 	for _, e := range h.epochs {
-		h.neurons(e.Netuid, &e.Epoch, k)
+		h.neurons(e, k)
 	}
 	for _, v := range s.validators {
 		v.Moniker = clean(v.Moniker) // as the index holds it

@@ -140,20 +140,22 @@ CREATE INDEX registrations_netuid ON registrations (netuid, height, idx);
 CREATE INDEX registrations_account ON registrations (account, height, idx);
 
 CREATE TABLE epochs (
-    netuid  BIGINT NOT NULL,
-    height  BIGINT NOT NULL,
-    time    BIGINT NOT NULL,
-    number  BIGINT NOT NULL,
-    pot     BIGINT NOT NULL,
-    neurons BIGINT NOT NULL,
-    error   TEXT   NOT NULL,
-    PRIMARY KEY (netuid, height)
+    netuid    BIGINT NOT NULL,
+    height    BIGINT NOT NULL,
+    mechanism BIGINT NOT NULL,
+    time      BIGINT NOT NULL,
+    number    BIGINT NOT NULL,
+    pot       BIGINT NOT NULL,
+    neurons   BIGINT NOT NULL,
+    error     TEXT   NOT NULL,
+    PRIMARY KEY (netuid, height, mechanism)
 );
-CREATE INDEX epochs_height ON epochs (height, netuid);
+CREATE INDEX epochs_height ON epochs (height, netuid, mechanism);
 
 CREATE TABLE neurons (
     netuid             BIGINT  NOT NULL,
     height             BIGINT  NOT NULL,
+    mechanism          BIGINT  NOT NULL,
     uid                BIGINT  NOT NULL,
     account            TEXT    NOT NULL,
     stake              BIGINT  NOT NULL,
@@ -166,7 +168,7 @@ CREATE TABLE neurons (
     validator_trust    BIGINT  NOT NULL,
     server_emission    BIGINT  NOT NULL,
     validator_emission BIGINT  NOT NULL,
-    PRIMARY KEY (netuid, height, uid)
+    PRIMARY KEY (netuid, height, mechanism, uid)
 );
 CREATE INDEX neurons_uid ON neurons (netuid, uid, height);
 CREATE INDEX neurons_account ON neurons (account, height, netuid, uid);
