@@ -101,7 +101,7 @@ func stormHyperparameters() subnetv1.Hyperparameters {
 // stormParams let subnets come, change and go in few blocks.
 func stormParams() subnetv1.Params {
 	p := subnet.DefaultParams()
-	p.MaxSubnets, p.SubnetImmunity, p.SubnetPriceMin, p.SubnetPriceDecay = 6, 40, uint64(coin.PLX), 10
+	p.MaxSubnets, p.SubnetImmunity, p.SubnetPriceMin, p.SubnetPriceDecay = 6, 120, uint64(coin.PLX), 10
 	p.EpochsPerBlock, p.Freeze, p.UpdateInterval = 2, 1, 3
 	p.ChildrenDelay, p.CommitmentInterval = 5, 3
 	return p

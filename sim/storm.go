@@ -29,6 +29,7 @@ type Report struct {
 	Epochs  int            // of all subnets
 	Subnets int            // that came
 	Jailed  int            // times that a validator was
+	Passed  int            // proposals that governance carried out
 	Exports int            // of the state, imported and compared
 	Kills   int            // of the second state machine, within a block
 }
@@ -71,6 +72,7 @@ type Storm struct {
 	operators []*Person
 	crew      map[string]*Person // people by address
 	secrets   []secret
+	favours   []favour
 	twin      *Replica
 	proposed  uint64 // proposals so far
 	newcomers int
@@ -217,7 +219,7 @@ func (s *Storm) whims() ([][]byte, error) {
 	s.subnets = r.Subnets
 	var txs [][]byte
 	acted := map[string]bool{}
-	for range s.rng.IntN(9) {
+	for range s.rng.IntN(17) {
 		p, msgs := s.whim()
 		if len(msgs) == 0 || acted[p.Address()] {
 			continue
@@ -270,6 +272,12 @@ func (s *Storm) events(events []abci.Event) {
 			}
 		case "submit_proposal":
 			s.proposed++
+		case "active_proposal":
+			for _, a := range e.Attributes {
+				if a.Key == "proposal_result" && a.Value == "proposal_passed" {
+					s.Passed++
+				}
+			}
 		}
 	}
 }

@@ -8,22 +8,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	sdk "github.com/cosmos/cosmos-sdk/types"
-
-	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 )
 
 var (
 	seed   = flag.Uint64("seed", 1, "what a storm's chances follow from")
-	blocks = flag.Int("blocks", 0, "how long a storm lasts; 0 means 300, and the counts of what happened are not judged at other lengths")
+	blocks = flag.Int("blocks", 0, "how long a storm lasts; 0 means as long as every test run has time for")
 )
 
-// TestStormKeepsInvariants runs a storm: `make sim` runs long ones.
+// briefly is how many blocks a storm lasts in every test run.
+const briefly = 500
+
+// TestStormKeepsInvariants runs a storm: `make sim` runs a long one.
 func TestStormKeepsInvariants(t *testing.T) {
 	n := *blocks
 	if n == 0 {
-		n = 300
+		n = briefly
 	}
 	r, err := Run(Options{Seed: *seed, Blocks: n, Log: t.Logf})
 	if r != nil {
@@ -32,24 +31,65 @@ func TestStormKeepsInvariants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n < briefly { // that somebody wants to see, down to a failure
+		return
+	}
+	for _, url := range slices.Sorted(maps.Keys(r.Refused)) {
+		if r.Done[url] == 0 {
+			t.Errorf("no %s succeeded in %d: the storm is too mild", url, r.Refused[url])
+		}
+	}
+	if len(r.Done) < 45 || r.Epochs < n/4 || r.Jailed == 0 || r.Passed == 0 || r.Exports == 0 || r.Kills == 0 || r.Subnets == 0 {
+		t.Errorf("%d kinds of messages, %+v: the storm is too mild", len(r.Done), r)
+	}
 }
 
 // tell logs what became of a storm.
 func tell(t *testing.T, r *Report) {
 	t.Helper()
-	kinds := map[string]bool{}
-	for _, of := range []map[string]int{r.Done, r.Refused} {
-		for url := range of {
-			kinds[url] = true
-		}
-	}
+	kinds := maps.Clone(r.Done)
+	maps.Copy(kinds, r.Refused)
 	for _, url := range slices.Sorted(maps.Keys(kinds)) {
 		t.Logf("%-60s %6d done %6d refused", url, r.Done[url], r.Refused[url])
 	}
-	t.Logf("%d epochs, %d subnets came, %d times jailed, %d exports, %d kills, hash %x", r.Epochs, r.Subnets, r.Jailed, r.Exports, r.Kills, r.Hash)
+	t.Logf("%d epochs, %d subnets came, %d proposals passed, %d times jailed, %d exports, %d kills, hash %x",
+		r.Epochs, r.Subnets, r.Passed, r.Jailed, r.Exports, r.Kills, r.Hash)
 }
 
-var _ = bytes.Equal
-var _ = errors.As
-var _ = strings.Contains
-var _ sdk.Msg = &subnetv1.MsgClaim{}
+// A seed gives the same chain every time, and another seed another.
+func TestStormIsReproducible(t *testing.T) {
+	hash := func(seed uint64) []byte {
+		r, err := Run(Options{Seed: seed, Blocks: 60})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Hash
+	}
+	first, again, other := hash(5), hash(5), hash(6)
+	if !bytes.Equal(first, again) {
+		t.Errorf("seed 5 led to the state %x, and then to %x", first, again)
+	}
+	if bytes.Equal(first, other) {
+		t.Errorf("seeds 5 and 6 both led to the state %x", first)
+	}
+}
+
+func TestFailureTellsHowToSeeItAgain(t *testing.T) {
+	s, err := newStorm(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.safely(func() error { panic("a bug") }); err == nil || !strings.Contains(err.Error(), "panic: a bug") {
+		t.Errorf("a panic became %v", err)
+	}
+	other, err := newStorm(4) // whose blocks the second state machine gets
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.twin = &other.Replica
+	failed := s.safely(func() error { _, err := s.Block(); return err })
+	failure := &Failure{Seed: 3, Height: 2, Err: failed}
+	if failed == nil || errors.Unwrap(failure) != failed || !strings.Contains(failure.Error(), "make sim ARGS='-seed 3 -blocks 2'") {
+		t.Errorf("state machines of different chains agree: %v", failure)
+	}
+}

@@ -25,10 +25,11 @@ type whim func(*Storm) (*Person, sdk.Msg)
 // ours are the whims of the modules of this chain, the common ones more than
 // once.
 var ours = []whim{
-	registerSubnet, registerNeuron, registerNeuron, registerByWork, updateAxon,
-	setWeights, setWeights, setWeights, setRoot, setBatch, commit, commit, reveal, reveal, reveal,
-	claim, updateSubnet, setIdentity, setMechanisms, offer, accept,
-	setCommitment, setChildren, setChildren, setChildTake, rotate,
+	registerNeuron, registerNeuron, registerNeuron, registerNeuron, registerByWork, registerByWork, updateAxon, updateAxon,
+	setWeights, setWeights, setWeights, setWeights, setWeights, setRoot, setBatch, setBatch,
+	commit, commit, commit, reveal, reveal, reveal, claim, claim,
+	registerSubnet, updateSubnet, updateSubnet, setIdentity, setMechanisms, offer, accept,
+	setCommitment, setCommitment, setChildren, setChildren, setChildTake, setChildTake, rotate,
 }
 
 // whim returns somebody and what it does.
@@ -58,6 +59,27 @@ func (s *Storm) at() subnetv1.Subnet {
 		return subnetv1.Subnet{Netuid: 9}
 	}
 	return pick(s, s.subnets[1:])
+}
+
+// seat returns a subnet on which p has a neuron; one of all, now and then or
+// if there is none.
+func (s *Storm) seat(p *Person) subnetv1.Subnet {
+	seats := s.seats(p)
+	if len(seats) == 0 || s.one(10) {
+		return s.at()
+	}
+	return pick(s, seats)
+}
+
+// seats returns the subnets but the root on which p has a neuron.
+func (s *Storm) seats(p *Person) (seats []subnetv1.Subnet) {
+	for _, at := range s.subnets[1:] {
+		r := &subnetv1.QueryNeuronResponse{}
+		if s.Query("/plexus.subnet.v1.Query/Neuron", &subnetv1.QueryNeuronRequest{Netuid: at.Netuid, Account: p.Address()}, r) == nil {
+			seats = append(seats, at)
+		}
+	}
+	return seats
 }
 
 // amount returns up to most.
@@ -106,7 +128,8 @@ func registerByWork(s *Storm) (*Person, sdk.Msg) {
 }
 
 func updateAxon(s *Storm) (*Person, sdk.Msg) {
-	p, at := pick(s, s.people), s.at()
+	p := pick(s, s.people)
+	at := s.seat(p)
 	seed := sha256.Sum256([]byte(p.Name()))
 	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(seed[:]))
 	if err != nil {
@@ -134,7 +157,8 @@ func (s *Storm) opinion(at subnetv1.Subnet) (uids, weights []uint32) {
 }
 
 func setWeights(s *Storm) (*Person, sdk.Msg) {
-	p, at := s.voter(), s.at()
+	p := s.voter()
+	at := s.seat(p)
 	m := &subnetv1.MsgSetWeights{Account: p.Address(), Netuid: at.Netuid, Mechanism: s.rng.Uint32N(max(1, at.Mechanisms))}
 	m.Uids, m.Weights = s.opinion(at)
 	return p, m
@@ -160,8 +184,8 @@ func setRoot(s *Storm) (*Person, sdk.Msg) {
 func setBatch(s *Storm) (*Person, sdk.Msg) {
 	p := s.voter()
 	m := &subnetv1.MsgSetWeightsBatch{Account: p.Address()}
-	for _, at := range s.subnets[1:] {
-		if at.Hyperparameters.CommitReveal || s.one(2) {
+	for _, at := range s.seats(p) {
+		if at.Hyperparameters.CommitReveal {
 			continue
 		}
 		set := subnetv1.MsgSetWeights{Netuid: at.Netuid}
@@ -179,8 +203,9 @@ type secret struct {
 }
 
 func commit(s *Storm) (*Person, sdk.Msg) {
-	p, at := s.voter(), s.at()
-	for _, other := range s.subnets[1:] { // rather one that hides weights
+	p := s.voter()
+	at := s.seat(p)
+	for _, other := range s.seats(p) { // rather one that hides weights
 		if !at.Hyperparameters.CommitReveal && other.Hyperparameters.CommitReveal {
 			at = other
 		}
@@ -246,6 +271,9 @@ func claim(s *Storm) (*Person, sdk.Msg) {
 func updateSubnet(s *Storm) (*Person, sdk.Msg) {
 	at := s.at()
 	p := s.who(at.Owner)
+	if at.Hyperparameters.Tempo > 100 { // a new one, whose epochs are rare
+		return p, &subnetv1.MsgUpdateSubnet{Authority: p.Address(), Netuid: at.Netuid, Hyperparameters: `{"tempo":8,"max_uids":12,"weights_rate_limit":1}`}
+	}
 	change := pick(s, []string{
 		fmt.Sprintf(`{"tempo":%d}`, 5+s.rng.IntN(12)),
 		fmt.Sprintf(`{"max_uids":%d}`, 8+s.rng.IntN(8)),
@@ -299,7 +327,7 @@ func accept(s *Storm) (*Person, sdk.Msg) {
 
 func setCommitment(s *Storm) (*Person, sdk.Msg) {
 	p := pick(s, s.people)
-	return p, &subnetv1.MsgSetCommitment{Account: p.Address(), Netuid: s.at().Netuid, Data: make([]byte, s.rng.IntN(64))}
+	return p, &subnetv1.MsgSetCommitment{Account: p.Address(), Netuid: s.seat(p).Netuid, Data: make([]byte, s.rng.IntN(64))}
 }
 
 func setChildren(s *Storm) (*Person, sdk.Msg) {
@@ -316,7 +344,7 @@ func setChildren(s *Storm) (*Person, sdk.Msg) {
 
 func setChildTake(s *Storm) (*Person, sdk.Msg) {
 	p := pick(s, s.people)
-	return p, &subnetv1.MsgSetChildTake{Account: p.Address(), Netuid: s.at().Netuid, Take: s.rng.Uint32N(12_000)}
+	return p, &subnetv1.MsgSetChildTake{Account: p.Address(), Netuid: s.seat(p).Netuid, Take: s.rng.Uint32N(12_000)}
 }
 
 func rotate(s *Storm) (*Person, sdk.Msg) {

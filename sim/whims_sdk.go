@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"cosmossdk.io/math"
@@ -169,6 +170,12 @@ func sponsor(s *Storm) (*Person, sdk.Msg) {
 	return p, distrtypes.NewMsgDepositValidatorRewardsPool(p.Address(), s.operator(), sdk.NewCoins(nplx(s.amount(coin.PLX))))
 }
 
+// A favour is a grant that was asked for: of a message, or of fees.
+type favour struct {
+	by, to *Person
+	url    string // of the message; empty for fees
+}
+
 // granted are the messages that people let others sign for them.
 var granted = []sdk.Msg{&banktypes.MsgSend{}, &subnetv1.MsgSetWeights{}, &subnetv1.MsgClaim{}, &stakingtypes.MsgDelegate{}}
 
@@ -182,37 +189,52 @@ func grant(s *Storm) (*Person, sdk.Msg) {
 		t := s.Time.Add(72 * time.Hour)
 		until = &t
 	}
-	m, err := authz.NewMsgGrant(p.Account(), to.Account(), authz.NewGenericAuthorization(sdk.MsgTypeURL(pick(s, granted))), until)
+	f := favour{p, to, sdk.MsgTypeURL(pick(s, granted))}
+	m, err := authz.NewMsgGrant(p.Account(), to.Account(), authz.NewGenericAuthorization(f.url), until)
 	if err != nil {
 		return p, nil
 	}
+	s.favours = append(s.favours, f)
 	return p, m
 }
 
-// exec lets one of the rich act for another, who may not have allowed it.
-func exec(s *Storm) (*Person, sdk.Msg) {
-	p, of := pick(s, s.rich), pick(s, s.rich)
-	var inner sdk.Msg
-	switch s.rng.IntN(4) {
-	case 0:
-		inner = banktypes.NewMsgSend(of.Account(), s.someone(), sdk.NewCoins(nplx(s.amount(coin.PLX))))
-	case 1:
-		m := &subnetv1.MsgSetWeights{Account: of.Address(), Netuid: s.at().Netuid}
-		m.Uids, m.Weights = s.opinion(s.at())
-		inner = m
-	case 2:
-		inner = &subnetv1.MsgClaim{Account: of.Address()}
-	default:
-		inner = stakingtypes.NewMsgDelegate(of.Address(), s.operator(), nplx(s.amount(coin.PLX)))
+// favour returns one of the favours: of fees, or not.
+func (s *Storm) favour(fees bool) favour {
+	if all := slices.DeleteFunc(slices.Clone(s.favours), func(f favour) bool { return (f.url == "") != fees }); len(all) > 0 {
+		return pick(s, all)
 	}
-	m := authz.NewMsgExec(p.Account(), []sdk.Msg{inner})
-	return p, &m
+	return favour{pick(s, s.rich), pick(s, s.rich), sdk.MsgTypeURL(granted[0])}
+}
+
+// exec lets one of the rich act for another, who may not have allowed it, or
+// not any more.
+func exec(s *Storm) (*Person, sdk.Msg) {
+	f := s.favour(false)
+	if s.one(5) {
+		f.to = pick(s, s.rich)
+	}
+	var inner sdk.Msg
+	switch f.url {
+	case sdk.MsgTypeURL(&banktypes.MsgSend{}):
+		inner = banktypes.NewMsgSend(f.by.Account(), s.someone(), sdk.NewCoins(nplx(s.amount(coin.PLX))))
+	case sdk.MsgTypeURL(&subnetv1.MsgSetWeights{}):
+		at := s.seat(f.by)
+		m := &subnetv1.MsgSetWeights{Account: f.by.Address(), Netuid: at.Netuid}
+		m.Uids, m.Weights = s.opinion(at)
+		inner = m
+	case sdk.MsgTypeURL(&subnetv1.MsgClaim{}):
+		inner = &subnetv1.MsgClaim{Account: f.by.Address()}
+	default:
+		inner = stakingtypes.NewMsgDelegate(f.by.Address(), s.operator(), nplx(s.amount(coin.PLX)))
+	}
+	m := authz.NewMsgExec(f.to.Account(), []sdk.Msg{inner})
+	return f.to, &m
 }
 
 func revoke(s *Storm) (*Person, sdk.Msg) {
-	p := pick(s, s.rich)
-	m := authz.NewMsgRevoke(p.Account(), pick(s, s.rich).Account(), sdk.MsgTypeURL(pick(s, granted)))
-	return p, &m
+	f := s.favour(false)
+	m := authz.NewMsgRevoke(f.by.Account(), f.to.Account(), f.url)
+	return f.by, &m
 }
 
 func allow(s *Storm) (*Person, sdk.Msg) {
@@ -220,6 +242,7 @@ func allow(s *Storm) (*Person, sdk.Msg) {
 	if p == to {
 		return p, nil
 	}
+	s.favours = append(s.favours, favour{by: p, to: to})
 	m, err := feegrant.NewMsgGrantAllowance(&feegrant.BasicAllowance{SpendLimit: sdk.NewCoins(nplx(coin.PLX))}, p.Account(), to.Account())
 	if err != nil {
 		return p, nil
@@ -228,9 +251,9 @@ func allow(s *Storm) (*Person, sdk.Msg) {
 }
 
 func disallow(s *Storm) (*Person, sdk.Msg) {
-	p := pick(s, s.rich)
-	m := feegrant.NewMsgRevokeAllowance(p.Account(), pick(s, s.rich).Account())
-	return p, &m
+	f := s.favour(true)
+	m := feegrant.NewMsgRevokeAllowance(f.by.Account(), f.to.Account())
+	return f.by, &m
 }
 
 // propose makes a proposal of one of the messages that only governance may do.
@@ -255,14 +278,18 @@ func propose(s *Storm) (*Person, sdk.Msg) {
 	return p, m
 }
 
-// proposal returns the number of one of the latest proposals.
-func (s *Storm) proposal() uint64 {
-	return max(1, s.proposed-s.rng.Uint64N(min(4, s.proposed+1)))
+// proposal returns one of those that are voted on, or else the latest.
+func (s *Storm) proposal() govv1.Proposal {
+	r := &govv1.QueryProposalsResponse{}
+	if err := s.Query("/cosmos.gov.v1.Query/Proposals", &govv1.QueryProposalsRequest{ProposalStatus: govv1.StatusVotingPeriod}, r); err == nil && len(r.Proposals) > 0 && !s.one(8) {
+		return *pick(s, r.Proposals)
+	}
+	return govv1.Proposal{Id: max(1, s.proposed), Proposer: pick(s, s.rich).Address()}
 }
 
 func deposit(s *Storm) (*Person, sdk.Msg) {
 	p := pick(s, s.rich)
-	return p, govv1.NewMsgDeposit(p.Account(), s.proposal(), sdk.NewCoins(nplx(s.amount(100*coin.PLX))))
+	return p, govv1.NewMsgDeposit(p.Account(), s.proposal().Id, sdk.NewCoins(nplx(s.amount(100*coin.PLX))))
 }
 
 func vote(s *Storm) (*Person, sdk.Msg) {
@@ -271,19 +298,20 @@ func vote(s *Storm) (*Person, sdk.Msg) {
 	if s.one(6) {
 		option = pick(s, []govv1.VoteOption{govv1.OptionNo, govv1.OptionAbstain, govv1.OptionNoWithVeto})
 	}
-	return p, govv1.NewMsgVote(p.Account(), s.proposal(), option, "")
+	return p, govv1.NewMsgVote(p.Account(), s.proposal().Id, option, "")
 }
 
 func voteWeighted(s *Storm) (*Person, sdk.Msg) {
 	p := pick(s, s.people)
-	return p, govv1.NewMsgVoteWeighted(p.Account(), s.proposal(), govv1.WeightedVoteOptions{
+	return p, govv1.NewMsgVoteWeighted(p.Account(), s.proposal().Id, govv1.WeightedVoteOptions{
 		{Option: govv1.OptionYes, Weight: "0.7"}, {Option: govv1.OptionNo, Weight: "0.3"},
 	}, "")
 }
 
 func cancelProposal(s *Storm) (*Person, sdk.Msg) {
-	p := pick(s, s.rich)
-	return p, govv1.NewMsgCancelProposal(s.proposal(), p.Address())
+	of := s.proposal()
+	p := s.who(of.Proposer)
+	return p, govv1.NewMsgCancelProposal(of.Id, p.Address())
 }
 
 // deposits returns what lies on all proposals.
