@@ -24,7 +24,8 @@ import (
 
 // theirs are the whims of the SDK's modules.
 var theirs = []whim{
-	send, send, multiSend, delegate, delegate, delegate, undelegate, undelegate, redelegate, cancelUnbonding,
+	send, send, multiSend, delegate, delegate, delegate, undelegate, undelegate, redelegate,
+	cancelUnbonding, cancelUnbonding, cancelUnbonding,
 	createValidator, editValidator, changeKey, unjail, unjail, unjail,
 	withdraw, withdraw, withdrawCommission, redirect, donate, sponsor,
 	grant, exec, exec, revoke, allow, disallow,
@@ -328,4 +329,3 @@ func (c *Chain) deposits() (math.Int, error) {
 	}
 	return sum, nil
 }
-
