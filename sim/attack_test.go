@@ -26,7 +26,7 @@ func some[T any](n int, all ...T) []T {
 // one of equal stake did. Every miner's quality changes with chance drift in
 // an epoch.
 func copied(t *testing.T, hidden, liquid bool, drift float64) float64 {
-	const honest, miners, epochs = 8, 12, 24
+	const honest, miners, epochs = 8, 12, 30
 	a := newArena(t, honest+1, miners, func(h *subnetv1.Hyperparameters) { h.CommitReveal, h.LiquidAlpha = hidden, liquid })
 	quality := make([]float64, miners)
 	for j := range quality {
