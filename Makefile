@@ -6,7 +6,7 @@ export CGO_CFLAGS   := -O3 -g0 -march=$(FLAVOUR) $(NOAMX) -DGGML_USE_CPU_REPACK
 export CGO_CXXFLAGS := $(CGO_CFLAGS)
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test
+.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test sim
 
 up: build ; bin/plexus up $(ARGS)
 build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
@@ -23,6 +23,7 @@ client-test: build client ; cd clients/ts && npm test
 web-test: ; cd web && npm test
 model: ; go run ./engine/stock/make
 bench: ; go test -run '^$$' -bench . -benchmem $(BENCH)
+sim: ; go test ./sim -count=1 -v -timeout 24h -run StormKeeps -args -blocks 5000 $(ARGS)
 e2e: build ; go test -count=1 -run EndToEnd ./cmd/plexus -e2e $(ARGS)
 
 # The rooms that link neither the chain nor the engine's C++.

@@ -198,9 +198,9 @@ func (a *App) makeKeepers(home string, log cosmoslog.Logger) {
 	a.slashing = slashingkeeper.NewKeeper(cdc, a.Encoding.Amino, store(slashingtypes.StoreKey), a.Staking, authority)
 	a.Staking.SetHooks(stakingtypes.NewMultiStakingHooks(a.Distribution.Hooks(), a.slashing.Hooks()))
 	a.feegrant = feegrantkeeper.NewKeeper(cdc, store(feegrant.StoreKey), a.Accounts)
-	a.authz = authzkeeper.NewKeeper(store(authzkeeper.StoreKey), cdc, a.MsgServiceRouter(), a.Accounts)
+	a.authz = authzkeeper.NewKeeper(store(authzkeeper.StoreKey), cdc, deposits{a.MsgServiceRouter(), a}, a.Accounts)
 	a.upgrade = upgradekeeper.NewKeeper(nil, store(upgradetypes.StoreKey), cdc, home, a.BaseApp, authority)
-	a.gov = govkeeper.NewKeeper(cdc, store(govtypes.StoreKey), a.Accounts, a.Bank, a.Distribution, a.MsgServiceRouter(),
+	a.gov = govkeeper.NewKeeper(cdc, store(govtypes.StoreKey), a.Accounts, a.Bank, a.Distribution, deposits{a.MsgServiceRouter(), a},
 		govtypes.DefaultConfig(), authority, govkeeper.NewDefaultCalculateVoteResultsAndVotingPower(a.Staking))
 	a.evidence = evidencekeeper.NewKeeper(cdc, store(evidencetypes.StoreKey), a.Staking, a.slashing,
 		a.Accounts.AddressCodec(), blockInfo{})

@@ -248,38 +248,6 @@ func (b *bench) rotate(p, heir *person) {
 	b.until(b.metagraph(1).Subnet.NextEpoch)
 }
 
-// TestRotationKeepsCommits rotates a child between its commit and its reveal.
-func TestRotationKeepsCommits(t *testing.T) {
-	b := newBench(t, 3, []string{"c0", "m"}, nil, func(o *GenesisOptions) {
-		o.Subnets[0].Hyperparameters.CommitReveal = true
-		p := subnet.DefaultParams()
-		p.ChildrenDelay = 1
-		o.SubnetParams = &p
-	})
-	v, child, heir := b.validators[0], b.person("c0"), b.person("heir")
-	m, uid := b.uid(1, "m"), b.uid(1, "c0")
-	b.must(v, b.lend(v, "c0", 30_000))
-	b.until(b.metagraph(1).Subnet.NextEpoch)
-	votes := b.family("c0").Stake
-	b.send(v, child, heir)
-	b.must(child, commitMsg(child, m))
-	if log := b.do(child, &subnetv1.MsgRotate{Account: child.String(), To: child.String()}); !strings.Contains(log, "not to itself") {
-		t.Errorf("rotated to itself: %q", log)
-	}
-	if log := b.do(child, &subnetv1.MsgRotate{Account: child.String(), To: v.String()}); !strings.Contains(log, "has a neuron on subnet 1 already") {
-		t.Errorf("rotated onto a neuron: %q", log)
-	}
-	b.must(child, &subnetv1.MsgRotate{Account: child.String(), To: heir.String()})
-	if got := b.family("heir").Stake; b.uid(1, "heir") != uid || got != votes {
-		t.Errorf("the heir has uid %d and votes with %d, want %d and %d", b.uid(1, "heir"), got, uid, votes)
-	}
-	b.until(b.metagraph(1).Subnet.NextEpoch)
-	if log := b.do(child, revealMsg(child, m)); !strings.Contains(log, "has no") {
-		t.Errorf("the old account reveals: %q", log)
-	}
-	b.must(heir, revealMsg(heir, m))
-}
-
 func TestWeightsBatch(t *testing.T) {
 	b := newBench(t, 2, []string{"m"}, []string{"rich"}, func(o *GenesisOptions) {
 		o.Subnets[0].Hyperparameters.WeightsRateLimit = 5

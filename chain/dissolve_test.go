@@ -64,7 +64,9 @@ func (b *bench) claimable(name string) coin.Amount {
 	return coin.Amount(r.Amount.Amount.Uint64())
 }
 
-func TestWeakestSubnetMakesRoom(t *testing.T) {
+// The weakest subnet makes room for a new one, with pay pending: a last epoch
+// splits it.
+func TestScenarioSubnetDissolvedWithPendingPay(t *testing.T) {
 	b := crowded(t, nil)
 	before := b.claimable("m")
 	pot := b.dissolved(b.block(b.tx(b.person("builder"), 0, b.found("third"))))

@@ -146,7 +146,7 @@ func TestCommitReveal(t *testing.T) {
 	}
 }
 
-func TestRevealedWeightsDoNotReachASuccessor(t *testing.T) {
+func TestScenarioUIDReusedBetweenCommitAndReveal(t *testing.T) {
 	for _, taken := range []bool{false, true} {
 		b := hiddenWeights(t)
 		m := b.uid(1, "m")

@@ -2,6 +2,10 @@ package chain
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,15 +20,16 @@ import (
 
 // A follower is a node that gets the blocks of a bench.
 type follower struct {
-	t   *testing.T
-	app *App
-	db  dbm.DB
+	t    *testing.T
+	app  *App
+	db   dbm.DB
+	home string // where an old node left its note of an upgrade; may be empty
 }
 
 // reopen loads the state from the database, as after a loss of power.
 func (f *follower) reopen() {
 	f.t.Helper()
-	app, err := NewApp(AppOptions{DB: f.db, ChainID: "plexus-test", Base: []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)}})
+	app, err := NewApp(AppOptions{DB: f.db, Home: f.home, ChainID: "plexus-test", Base: []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)}})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -83,18 +88,36 @@ func (b *bench) blocksOf(n int, also func(*abci.RequestFinalizeBlock, []byte)) {
 	}
 }
 
-// TestSameHash runs one chain of version 1 through its upgrade and beyond, and
-// nodes that went through trouble beside one that never stopped: whatever
-// befell them, all agree on the state after every block.
-func TestSameHash(t *testing.T) {
+// stopAtUpgrade leaves what old software leaves at the height of an upgrade: its
+// note of it, for the software that takes over.
+func (f *follower) stopAtUpgrade() {
+	f.t.Helper()
+	f.home = f.t.TempDir()
+	note := fmt.Sprintf(`{"name":"v2","height":%d}`, v1Height+1)
+	err := errors.Join(
+		os.MkdirAll(filepath.Join(f.home, "data"), 0o700),
+		os.WriteFile(filepath.Join(f.home, "data", "upgrade-info.json"), []byte(note), 0o600),
+	)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.reopen()
+}
+
+// This runs one chain of version 1 through its upgrade and beyond, and nodes
+// that went through trouble beside one that never stopped: whatever befell
+// them, all agree on the state after every block.
+func TestSameHashWhenKilledRestoredUpgradedOrStateSynced(t *testing.T) {
 	steady := v1Bench(t)
 	nodes := map[string]*follower{}
 	join := func(name string, app *App, db dbm.DB) *follower {
 		nodes[name] = &follower{t: t, app: app, db: db}
 		return nodes[name]
 	}
-	upgraded := v1Bench(t) // restored from a snapshot before the upgrade
-	join("restored before the upgrade", upgraded.app, upgraded.db)
+	early := v1Bench(t) // from a snapshot of version 1
+	join("restored before the upgrade", early.app, early.db)
+	old := v1Bench(t)
+	join("upgraded where the old software stopped", old.app, old.db).stopAtUpgrade()
 	killed := v1Bench(t)
 	crashing := join("killed in every third block", killed.app, killed.db)
 
@@ -117,7 +140,7 @@ func TestSameHash(t *testing.T) {
 			join(name, app, db)
 		}
 	})
-	if len(nodes) != 4 || blocks != 45 {
+	if len(nodes) != 5 || blocks != 45 {
 		t.Fatalf("%d nodes followed %d blocks", len(nodes), blocks)
 	}
 	for name, n := range nodes {

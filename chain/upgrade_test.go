@@ -205,20 +205,8 @@ func TestUnknownUpgradeStopsTheChain(t *testing.T) {
 // validators agree. It takes one long block.
 func (b *bench) decide(msgs ...sdk.Msg) {
 	b.t.Helper()
-	rich := b.person("rich")
-	m, err := govv1.NewMsgSubmitProposal(msgs, sdk.NewCoins(nplx(100*coin.PLX)), rich.String(), "", "a proposal", "that all agree on", false)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.must(rich, m)
-	b.proposals++
-	for _, v := range b.validators {
-		b.must(v, govv1.NewMsgVote(v.address(), b.proposals, govv1.OptionYes, ""))
-	}
-	step := b.step
-	b.step = 49 * time.Hour // voting takes 48
-	b.block()
-	b.step = step
+	b.propose(b.person("rich"), msgs...)
+	b.after(49 * time.Hour) // voting takes 48
 	p, err := b.app.gov.Proposals.Get(b.ctx(), b.proposals)
 	if err != nil || p.Status != govv1.StatusPassed {
 		b.t.Fatalf("proposal %d of %T: %v, %s, %v", b.proposals, msgs[0], p.Status, p.FailedReason, err)
