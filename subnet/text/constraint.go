@@ -7,6 +7,7 @@ import (
 
 	textv1 "github.com/plexus-network/plexus/api/plexus/text/v1"
 	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/engine/grammar"
 )
 
 // maxCalls bounds the calls of one message.
@@ -102,4 +103,40 @@ func (r Request) checkConstraint() error {
 		return fmt.Errorf("the constraint's limit is %d tokens, leave it 0: max tokens is the limit", c.Within)
 	}
 	return c.Check()
+}
+
+// alternatives is how many alternatives each token of a reply has at least. A
+// constraint may leave a single one.
+func (f form) alternatives() int {
+	if !f.constraint.IsZero() {
+		return 1
+	}
+	return min(f.evidence, max(f.engine.Model().Vocabulary, 1))
+}
+
+// grammar compiles a request's constraint; nil binds nothing.
+func (r Request) grammar() (*grammar.Grammar, error) {
+	if r.Constraint.IsZero() {
+		return nil, nil //nolint:nilnil // nothing is bound
+	}
+	return grammar.Compile(r.Constraint)
+}
+
+// unbound says in words where a reply breaks its constraint, or "". It needs no
+// model, so it costs the checker next to nothing.
+func (f form) unbound(r reply) string {
+	pieces, ok := f.engine.(interface{ Piece(engine.Token) string })
+	if f.grammar == nil || !ok {
+		return "" // without pieces the replay finds it
+	}
+	bound := grammar.NewMachine(f.grammar, nil).Begin(0)
+	for _, t := range f.prompt[len(f.prompt)-f.made:] {
+		bound.Take(pieces.Piece(t), f.engine.Ends(t))
+	}
+	for i, t := range r.tokens {
+		if !bound.Take(pieces.Piece(t.Token), f.engine.Ends(t.Token)) {
+			return fmt.Sprintf("token %d is not what the request's schema or tools allow", i)
+		}
+	}
+	return ""
 }
