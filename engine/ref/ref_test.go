@@ -19,7 +19,7 @@ import (
 
 func TestConforms(t *testing.T) {
 	enginetest.Run(t, enginetest.Kit{Exact: true, Open: func(t *testing.T) engine.Text {
-		e, err := ref.Open(enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16}), ref.Options{})
+		e, err := ref.Open(enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16, Context: 1024}), ref.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
