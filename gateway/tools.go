@@ -3,6 +3,7 @@ package gateway
 import (
 	"strings"
 
+	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/grammar"
 )
 
@@ -194,4 +195,38 @@ func wireFragments(fragments []callFragment) []wireCall {
 		out = append(out, w)
 	}
 	return out
+}
+
+// message is a whole answer as /v1/chat/completions words it.
+func (p *prompt) message(answer string) *chatWhole {
+	content, calls := p.toolCalls(answer)
+	m := &chatWhole{Role: "assistant", Content: &content, ToolCalls: wireCalls(calls)}
+	if content == "" && len(calls) > 0 {
+		m.Content = nil
+	}
+	return m
+}
+
+// delta is a piece of an answer as a stream words it.
+func (p *prompt) delta(r *callReader, a piece) *chatText {
+	said := a.text
+	d := &chatText{}
+	if len(p.ask.Constraint.Tools) > 0 {
+		var fragments []callFragment
+		said, fragments = r.add(a.text, a.finish != "")
+		d.ToolCalls = wireFragments(fragments)
+	}
+	if said != "" {
+		d.Content = &said
+	}
+	return d
+}
+
+// finishOf is an answer's finish_reason: one that ends with calls of tools says
+// so.
+func finishOf(f engine.Finish, calls int) *string {
+	if f == engine.FinishStop && calls > 0 {
+		f = "tool_calls"
+	}
+	return optional(string(f))
 }

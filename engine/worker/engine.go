@@ -225,7 +225,7 @@ func (e *Engine) Resume(ctx context.Context, r engine.ChatRequest, made []engine
 	made = append([]engine.Token(nil), made...)
 	usage := engine.Usage{}
 	err := e.again(ctx, func(p *pipe) error {
-		wire := chatRequest{ChatRequest: r, Text: []byte(r.Prompt), Made: made}
+		wire := chatRequest{ChatRequest: r, Text: []byte(r.Prompt), Said: made}
 		wire.Prompt = ""
 		payload, err := json.Marshal(wire)
 		if err != nil {

@@ -163,7 +163,7 @@ func (s *server) chat(ctx context.Context, f frame) (engine.Usage, error) {
 		return engine.Usage{}, frameError("%v", err)
 	}
 	r.Prompt = string(r.Text)
-	return s.engine.Resume(ctx, r.ChatRequest, r.Made, func(d engine.Delta) error {
+	return s.engine.Resume(ctx, r.ChatRequest, r.Said, func(d engine.Delta) error {
 		var p pack
 		p.text(d.Text)
 		p.scores(d.Tokens)

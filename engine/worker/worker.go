@@ -71,7 +71,7 @@ const (
 type chatRequest struct {
 	engine.ChatRequest
 	Text []byte         // Prompt, which need not be UTF-8
-	Made []engine.Token `json:",omitempty"`
+	Said []engine.Token `json:",omitempty"` // what was made before
 }
 
 type scoreRequest struct {
