@@ -186,6 +186,9 @@ func walk(t *rapid.T, m *Machine, v testVocabulary, most int) (answer string, wh
 	x := m.Begin(most)
 	var b strings.Builder
 	for range most {
+		if rapid.IntRange(0, 20).Draw(t, "forget") == 0 {
+			m.reset() // as when it remembers too much
+		}
 		allowed := x.Allowed()
 		var list []engine.Token
 		for token := range allowed.All() {
@@ -243,6 +246,85 @@ func TestRandomAnswersFitRandomSchemas(t *testing.T) {
 		}
 		if why := invalid(schema, value, defs); why != "" {
 			t.Fatalf("%q is not of %s: %s", answer, source, why)
+		}
+	})
+}
+
+// TestMasksDoNotDependOnWhatAMachineSaw compares a machine that has seen other
+// answers with a new one: a checker's must say what the miner's said.
+func TestMasksDoNotDependOnWhatAMachineSaw(t *testing.T) {
+	v := newTestVocabulary()
+	vocabulary := NewVocabulary(v)
+	rapid.Check(t, func(t *rapid.T) {
+		defs := map[string]any{}
+		source, _ := json.Marshal(drawSchema(t, 2, defs))
+		c := schemaOf(string(source))
+		if len(defs) > 0 {
+			c.Schema = []byte(`{"type":"array","items":true}`)
+		}
+		g, err := Compile(c)
+		if err != nil {
+			t.Skip(err)
+		}
+		old := NewMachine(g, vocabulary)
+		for range 3 {
+			walk(t, old, v, 20)
+		}
+		a, b := old.Begin(30), NewMachine(g, vocabulary).Begin(30)
+		for range 30 {
+			allowed := slices.Clone(a.Allowed())
+			if !slices.Equal(allowed, b.Allowed()) {
+				t.Fatalf("two machines allow different tokens of %s", source)
+			}
+			list := slices.Collect(allowed.All())
+			token := rapid.SampledFrom(list).Draw(t, "token")
+			if a.Advance(token); !b.Advance(token) || v.Ends(token) {
+				return
+			}
+		}
+	})
+}
+
+// FuzzCompile gives it schemas that are none: they are refused with an error of
+// the right kind, and what is not refused can be answered.
+func FuzzCompile(f *testing.F) {
+	for _, s := range []string{
+		`{"type":"object","properties":{"a":{"$ref":"#/$defs/x"}},"required":["a"],"$defs":{"x":{"enum":[1,"b"]}}}`,
+		`{"anyOf":[{"type":"array","minItems":2,"items":{"type":"string","maxLength":9}},{"const":{"k":null}}]}`,
+		`{"oneOf":[{"properties":{"k":{"const":"a"}},"required":["k"]},{"type":["null","integer"]}]}`,
+		`{"$ref":"#/anyOf/0","anyOf":[{"type":"string","minLength":65536}]}`, `true`, `{"type":"object","additionalProperties":{"$ref":"#"}}`,
+	} {
+		f.Add([]byte(s), []byte("seed"))
+	}
+	v := newTestVocabulary()
+	vocabulary := NewVocabulary(v)
+	f.Fuzz(func(t *testing.T, schema, picks []byte) {
+		c := engine.Constraint{Form: engine.JSONSchema, Schema: schema}
+		g, err := Compile(c)
+		if err != nil {
+			if !errors.Is(err, engine.ErrRequest) {
+				t.Fatalf("error = %v, want ErrRequest", err)
+			}
+			return
+		}
+		x := NewMachine(g, vocabulary).Begin(len(picks))
+		var said strings.Builder
+		for _, pick := range picks {
+			list := slices.Collect(x.Allowed().All())
+			if len(list) == 0 {
+				t.Fatalf("nothing may come after %q", said.String())
+			}
+			token := list[int(pick)%len(list)]
+			if !x.Advance(token) {
+				t.Fatalf("%q is allowed and not taken after %q", v[token], said.String())
+			}
+			if v.Ends(token) {
+				if !json.Valid([]byte(said.String())) {
+					t.Fatalf("%q is not JSON", said.String())
+				}
+				return
+			}
+			said.WriteString(v.Piece(token))
 		}
 	})
 }
