@@ -51,7 +51,7 @@ type form struct {
 	limit    int // tokens
 	evidence int // alternatives per token
 
-	made       int // tokens of prompt that are the answer so far
+	made       []engine.Token // the end of prompt that is the answer so far
 	constraint engine.Constraint
 	grammar    *grammar.Grammar // of constraint; nil binds nothing
 }
@@ -137,7 +137,7 @@ type finding struct {
 
 // replay compares a reply with what the checker's model says.
 func (f form) replay(ctx context.Context, r reply, s engine.Sampling, c Calibration) (finding, error) {
-	scores, err := engine.Score(ctx, f.engine, f.prompt, r.ids(), f.constraint, f.made)
+	scores, err := engine.Score(ctx, f.engine, f.prompt, r.ids(), f.constraint, len(f.made))
 	if err != nil {
 		return finding{}, err
 	}

@@ -130,7 +130,7 @@ func (f form) unbound(r reply) string {
 		return "" // without pieces the replay finds it
 	}
 	bound := grammar.NewMachine(f.grammar, nil).Begin(0)
-	for _, t := range f.prompt[len(f.prompt)-f.made:] {
+	for _, t := range f.made {
 		bound.Take(pieces.Piece(t), f.engine.Ends(t))
 	}
 	for i, t := range r.tokens {

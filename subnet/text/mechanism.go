@@ -290,7 +290,7 @@ func (m *Mechanism) open(t subnet.Trial) (*exam, verdict) {
 	}
 	f := form{
 		engine: m.engine, prompt: prompt, stop: request.Stop, limit: m.limit(request), evidence: m.manifest.Evidence,
-		made: request.Made, constraint: m.constraint(request), grammar: g,
+		made: prompt[len(prompt)-request.Made:], constraint: m.constraint(request), grammar: g,
 	}
 	if broken := f.broken(r); broken != "" {
 		return nil, verdict{failed: broken, cheated: true}
