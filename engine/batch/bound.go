@@ -64,6 +64,9 @@ func (e *Engine) bind(c engine.Constraint, made []engine.Token) (*grammar.Matche
 	if c.IsZero() {
 		return nil, nil //nolint:nilnil // nothing is bound
 	}
+	if _, partial := e.model.(Partial); partial {
+		return nil, fmt.Errorf("%w: the model's server tells the %d likeliest tokens only, and a schema or tools may want others; serve the model file itself", engine.ErrUnsupported, engine.MaxTop)
+	}
 	m, err := e.machines.of(c)
 	if err != nil {
 		return nil, err
