@@ -9,5 +9,6 @@
 // JSON is written compactly: no white space but one space, at choice, after
 // each colon and comma. An object's properties come in the order in which the
 // schema lists them. Numbers have at most 15 digits before the point, 15 after
-// it and 2 in the exponent. Start at [Compile].
+// it and 2 in the exponent; integers keep to bounds, other numbers only to a
+// minimum of 0. Start at [Compile].
 package grammar

@@ -98,6 +98,36 @@ func TestSchemaAllows(t *testing.T) {
 	}
 }
 
+func TestIntegersKeepToBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number := rapid.OneOf(rapid.Int64Range(-1200, 1200), rapid.Int64Range(-mostInteger, mostInteger))
+		low := number.Draw(t, "low")
+		high := rapid.Int64Range(low, min(low+rapid.Int64Range(0, 1<<40).Draw(t, "wide"), mostInteger)).Draw(t, "high")
+		g, err := Compile(schemaOf(fmt.Sprintf(`{"type":"integer","minimum":%d,"maximum":%d}`, low, high)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int64{low - 1, low, low + 1, high - 1, high, high + 1, 0, -low, number.Draw(t, "n")} {
+			if got, want := says(g, fmt.Sprint(n)), n >= low && n <= high; got != want {
+				t.Fatalf("from %d to %d: %d is allowed: %v", low, high, n, got)
+			}
+		}
+	})
+	for schema, want := range map[string][2]string{ // what it allows, and what not
+		`{"type":"integer","exclusiveMinimum":0}`:                  {"1", "0"},
+		`{"type":"integer","minimum":0.5,"exclusiveMaximum":2.5}`:  {"2", "3"},
+		`{"type":"integer","maximum":-1}`:                          {"-1", "0"},
+		`{"type":"number","minimum":0}`:                            {"0.5", "-1"},
+		`{"minimum":0}`:                                            {"5.5", "-5"},
+		`{"type":["integer","null"],"minimum":10,"maximum":99999}`: {"null", "9"},
+	} {
+		g := compile(t, schemaOf(schema))
+		if !says(g, want[0]) || says(g, want[1]) {
+			t.Errorf("%s: wants %s, not %s", schema, want[0], want[1])
+		}
+	}
+}
+
 func TestSchemaErrorsNameThePath(t *testing.T) {
 	deep := strings.Repeat(`{"type":"array","items":`, 60) + "true" + strings.Repeat("}", 60)
 	for _, c := range []struct{ schema, path, says string }{
@@ -117,6 +147,10 @@ func TestSchemaErrorsNameThePath(t *testing.T) {
 		{`{"enum":[]}`, "/enum", "at least one"},
 		{`{"type":"string","enum":[1]}`, "/enum", "no value"},
 		{`{"type":"string","minLength":3,"maxLength":2}`, "", "minLength is 3"},
+		{`{"type":"integer","minimum":3,"maximum":2}`, "", "from 3 to 2"},
+		{`{"type":"integer","minimum":"x"}`, "/minimum", "no number"},
+		{`{"type":"number","maximum":5}`, "/maximum", "integer"},
+		{`{"type":"number","minimum":5}`, "/minimum", "integer"},
 		{`{"type":"array","minItems":-1}`, "/minItems", "whole number"},
 		{`{"type":"array","minItems":"2"}`, "/minItems", "whole number"},
 		{`{"type":"object","properties":{"a":7}}`, "/properties/a", "integer"},

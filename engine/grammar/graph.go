@@ -3,9 +3,9 @@ package grammar
 // Bounds of a grammar, and of how deep an answer may nest. An answer that could
 // be read in more than maxConfigs ways at once loses the later ones.
 const (
-	maxNodes   = 1 << 17
+	maxNodes   = 1 << 15
 	maxDepth   = 192 // calls open at once: at least 60 brackets
-	maxConfigs = 4096
+	maxConfigs = 1024
 	unending   = 1 << 29 // of need and left: there is no way to the end
 )
 

@@ -31,7 +31,6 @@ func (s *schemas) wrong(path, format string, args ...any) error {
 // can hold an answer to, with what to do instead.
 var unhandled = map[string]string{
 	"pattern": "describe the form in the description", "multipleOf": "use an enum",
-	"minimum": "use an enum", "maximum": "use an enum", "exclusiveMinimum": "use an enum", "exclusiveMaximum": "use an enum",
 	"uniqueItems": "leave it out", "contains": "leave it out", "prefixItems": "use an object",
 	"minProperties": "use required", "maxProperties": "list the properties", "patternProperties": "list the properties", "propertyNames": "list the properties",
 	"dependentRequired": "use anyOf", "dependentSchemas": "use anyOf", "dependencies": "use anyOf",
@@ -45,6 +44,7 @@ var typed = map[string]string{
 	"properties": "object", "required": "object", "additionalProperties": "object",
 	"items": "array", "minItems": "array", "maxItems": "array",
 	"minLength": "string", "maxLength": "string",
+	"minimum": "number", "maximum": "number", "exclusiveMinimum": "number", "exclusiveMaximum": "number",
 }
 
 // everyKind is what a schema without a type allows.
@@ -235,9 +235,9 @@ func (s *schemas) ofKind(o *object, kind, path string, next int32) (int32, error
 		least, most, err := s.counts(o, "minLength", "maxLength", path)
 		return s.text(least, most, next), err
 	case "integer":
-		return s.integer(next), nil
+		return s.integers(o, path, next)
 	case "number":
-		return s.number(next), nil
+		return s.numbers(o, path, next)
 	case "boolean":
 		return s.split(s.literal("true", next), s.literal("false", next)), nil
 	default:

@@ -87,15 +87,20 @@ func (t *terminals) integer(next int32) int32 {
 // number is any number.
 func (t *terminals) number(next int32) int32 {
 	return t.call(t.share("number", func(end int32) int32 {
-		power := t.bytes(bytes('e', 'e', 'E', 'E'), t.split(
-			t.digits(1, 2, end),
-			t.bytes(bytes('+', '+', '-', '-'), t.digits(1, 2, end)),
-		))
-		tail := t.split(end, power)
-		tail = t.split(tail, t.literal(".", t.digits(1, maxDigits, tail)))
-		whole := t.split(t.literal("0", tail), t.bytes(bytes('1', '9'), t.digits(0, maxDigits-1, tail)))
-		return t.split(whole, t.literal("-", whole))
+		size := t.magnitude(end)
+		return t.split(size, t.literal("-", size))
 	}), next)
+}
+
+// magnitude is a number without a sign.
+func (t *terminals) magnitude(end int32) int32 {
+	power := t.bytes(bytes('e', 'e', 'E', 'E'), t.split(
+		t.digits(1, 2, end),
+		t.bytes(bytes('+', '+', '-', '-'), t.digits(1, 2, end)),
+	))
+	tail := t.split(end, power)
+	tail = t.split(tail, t.literal(".", t.digits(1, maxDigits, tail)))
+	return t.split(t.literal("0", tail), t.bytes(bytes('1', '9'), t.digits(0, maxDigits-1, tail)))
 }
 
 // colon and comma are what separates; one space may follow.
