@@ -82,10 +82,8 @@ func (e *Engine) bind(c engine.Constraint, made []engine.Token) (*grammar.Matche
 
 // checkMade refuses a count of made tokens that is not within the prompt.
 func checkMade(made, prompt int) error {
-	if made < 0 || made >= prompt {
-		if made != 0 {
-			return request("%d tokens of the answer are made, of a prompt of %d", made, prompt)
-		}
+	if made < 0 || made > 0 && made >= prompt {
+		return request("%d tokens of the answer are made, of a prompt of %d", made, prompt)
 	}
 	return nil
 }

@@ -159,13 +159,13 @@ func (t *terminals) freeText(calls, end int32) int32 {
 // toolCalls is what follows the first CallBegin.
 func (t *terminals) toolCalls(c engine.Constraint, end int32) (int32, error) {
 	call := t.reserve()
-	close := t.maybe("\n", t.literal(CallEnd, t.add(node{op: opReturn})))
+	closing := t.maybe("\n", t.literal(CallEnd, t.add(node{op: opReturn})))
 	var outs []int32
 	for _, tool := range c.Tools {
 		if c.Only != "" && tool.Name != c.Only {
 			continue
 		}
-		arguments, err := t.parameters(tool, t.literal("}", close))
+		arguments, err := t.parameters(tool, t.literal("}", closing))
 		if err != nil {
 			return 0, err
 		}

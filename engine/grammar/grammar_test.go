@@ -58,9 +58,11 @@ func TestSchemaAllows(t *testing.T) {
 		schema    string
 		good, bad []string
 	}{
-		{`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"additionalProperties":false}`,
+		{
+			`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"additionalProperties":false}`,
 			[]string{`{"a":1}`, `{"a": -12, "b": "x"}`, `{"a":0,"b":""}`},
-			[]string{`{}`, `{"b":"x","a":1}`, `{"a":1,}`, `{"a":01}`, `{"a":1.5}`, `{"a":1}}`, ` {"a":1}`, `{"a":1,"c":2}`, `{"a":-0}`, `{"a":1234567890123456}`}},
+			[]string{`{}`, `{"b":"x","a":1}`, `{"a":1,}`, `{"a":01}`, `{"a":1.5}`, `{"a":1}}`, ` {"a":1}`, `{"a":1,"c":2}`, `{"a":-0}`, `{"a":1234567890123456}`},
+		},
 		{`{"type":"object","properties":{"a":true,"b":true}}`, []string{`{}`, `{"b":[1,{}]}`, `{"a":null,"b":false}`}, []string{`{"c":1}`, `{,"a":1}`}},
 		{`{"type":"object"}`, []string{`{}`, `{"x":{"y":[]}}`}, []string{`[]`, `{"x"}`}},
 		{`{"type":"object","additionalProperties":{"type":"number"}}`, []string{`{"x":1.5e-10,"y":0}`}, []string{`{"x":"y"}`, `{"x":1.}`, `{"x":1e999}`}},
@@ -75,12 +77,18 @@ func TestSchemaAllows(t *testing.T) {
 		{`{"const":12}`, []string{`12`}, []string{`1`, `122`}},
 		{`{"type":["integer","string"]}`, []string{`5`, `"x"`}, []string{`null`, `5.5`}},
 		{`{"type":["integer","number"]}`, []string{`5`, `5.25`, `-0.5E+07`}, []string{`.5`, `+1`}},
-		{`{"anyOf":[{"type":"object","properties":{"k":{"const":"a"},"x":{"type":"integer"}},"required":["k","x"]},{"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]}`,
-			[]string{`{"k":"a","x":1}`, `{"k":"b"}`}, []string{`{"k":"a"}`, `{"k":"b","x":1}`}},
+		{
+			`{"anyOf":[{"type":"object","properties":{"k":{"const":"a"},"x":{"type":"integer"}},"required":["k","x"]},{"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]}`,
+			[]string{`{"k":"a","x":1}`, `{"k":"b"}`},
+			[]string{`{"k":"a"}`, `{"k":"b","x":1}`},
+		},
 		{`{"oneOf":[{"type":"object","properties":{"k":{"const":"a"}},"required":["k"]},{"type":"object","properties":{"k":{"const":"b"}},"required":["k"]},{"type":"null"}]}`, []string{`{"k":"b"}`, `null`}, nil},
 		{`{"allOf":[{"$ref":"#/$defs/x"}],"$defs":{"x":{"type":"integer","title":"X"}}}`, []string{`3`}, []string{`"3"`}},
-		{`{"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{"v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"]}}}`,
-			[]string{`{"v":1,"next":null}`, `{"v":1,"next":{"v":2,"next":null}}`}, []string{`{"v":1}`}},
+		{
+			`{"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{"v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"]}}}`,
+			[]string{`{"v":1,"next":null}`, `{"v":1,"next":{"v":2,"next":null}}`},
+			[]string{`{"v":1}`},
+		},
 		{`{"type":"object","properties":{"children":{"type":"array","items":{"$ref":"#"}}},"required":["children"]}`, []string{`{"children":[{"children":[]},{"children":[]}]}`}, []string{`{"children":[{}]}`}},
 		{`true`, []string{`{"a":[1,"x",null]}`, `"x"`, `-5`}, []string{`nul`, ``}},
 	} {
@@ -178,8 +186,12 @@ func TestToolCalls(t *testing.T) {
 		c         engine.Constraint
 		good, bad []string
 	}{
-		{"auto", engine.Constraint{Tools: tools}, []string{"", "hello <tool_ call", call, wait, "Let me see.\n" + call, call + "\n" + wait, "<<tool_call" + wait, "<tool_call"},
-			[]string{"<tool_call>", "x<tool_call>{}", call + "then", `<tool_call>{"name":"other","arguments":{}}</tool_call>`}},
+		{
+			"auto",
+			engine.Constraint{Tools: tools},
+			[]string{"", "hello <tool_ call", call, wait, "Let me see.\n" + call, call + "\n" + wait, "<<tool_call" + wait, "<tool_call"},
+			[]string{"<tool_call>", "x<tool_call>{}", call + "then", `<tool_call>{"name":"other","arguments":{}}</tool_call>`},
+		},
 		{"required", engine.Constraint{Tools: tools, Choice: engine.ToolsRequired}, []string{call, wait + call}, []string{"", "hello", " " + call}},
 		{"named", engine.Constraint{Tools: tools, Only: "wait"}, []string{wait, wait + "\n" + wait}, []string{call, "", "hello"}},
 		{"single", engine.Constraint{Tools: tools, Single: true}, []string{call, "a" + wait, "hello"}, []string{call + wait}},
