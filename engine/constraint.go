@@ -104,6 +104,15 @@ type Constraint struct {
 // IsZero tells whether c binds nothing.
 func (c Constraint) IsZero() bool { return c.Form == FreeText && len(c.Tools) == 0 }
 
+// Size is the bytes of its schemas and of what it says of tools.
+func (c Constraint) Size() int {
+	size := len(c.Schema)
+	for _, t := range c.Tools {
+		size += len(t.Name) + len(t.Description) + len(t.Parameters)
+	}
+	return size
+}
+
 // Bounds of a constraint.
 const (
 	MaxTools      = 128
@@ -114,7 +123,6 @@ const (
 // Check returns an error that wraps ErrRequest where c breaks a rule that needs
 // no look at the schemas.
 func (c Constraint) Check() error {
-	size := len(c.Schema)
 	switch {
 	case c.Form != FreeText && c.Form != JSONObject && c.Form != JSONSchema:
 		return fmt.Errorf("%w: the answer's form is %.40q, want %q or %q", ErrRequest, c.Form, JSONObject, JSONSchema)
@@ -138,12 +146,11 @@ func (c Constraint) Check() error {
 			return fmt.Errorf("%w: two tools are named %q", ErrRequest, t.Name)
 		}
 		names[t.Name] = true
-		size += len(t.Description) + len(t.Parameters)
 	}
 	if c.Only != "" && !names[c.Only] {
 		return fmt.Errorf("%w: the tool %.80q must be called and is not among the tools", ErrRequest, c.Only)
 	}
-	if size > maxConstraint {
+	if size := c.Size(); size > maxConstraint {
 		return fmt.Errorf("%w: schemas and descriptions of %d bytes, the most is %d", ErrRequest, size, maxConstraint)
 	}
 	return nil

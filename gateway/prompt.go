@@ -300,7 +300,7 @@ func stops(raw json.RawMessage) ([]string, *problem) {
 // no room to answer.
 func (p *prompt) fit() *problem {
 	t, room := p.model.Tokenizer, p.model.Context
-	size := len(p.ask.Prompt)
+	size := len(p.ask.Prompt) + p.ask.Constraint.Size()
 	for _, m := range p.ask.Messages {
 		size += len(m.Content)
 		for _, c := range m.ToolCalls {

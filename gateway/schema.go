@@ -185,6 +185,10 @@ func messageCalls(raw json.RawMessage, at string) ([]engine.ToolCall, *problem) 
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, invalid(at, "%s cannot be read: %v; a list of calls is wanted", at, err)
 	}
+	const most = 64
+	if len(list) > most {
+		return nil, invalid(at, "%s has %d calls; at most %d are allowed", at, len(list), most)
+	}
 	var out []engine.ToolCall
 	for i, c := range list {
 		if c.Type != "function" && c.Type != "" {
