@@ -46,15 +46,29 @@ func (l Logits) Top(n int, logSum float64) []Candidate {
 	}
 	h := make(worstFirst, 0, n)
 	for i, v := range l {
-		c := Candidate{Token: Token(i), LogProb: v}
-		if len(h) < n {
-			h = append(h, c)
-			h.up(len(h) - 1)
-		} else if better(c, h[0]) {
-			h[0] = c
-			h.down()
+		h.offer(Candidate{Token: Token(i), LogProb: v})
+	}
+	return h.sorted(logSum)
+}
+
+// TopOf is Top among the tokens of a mask. Their log-probabilities are those
+// that they have among all. There are fewer than n where the mask has fewer, or
+// where the model holds some for impossible.
+func (l Logits) TopOf(n int, logSum float64, among Mask) []Candidate {
+	if n <= 0 {
+		return nil
+	}
+	h := make(worstFirst, 0, n)
+	for t := range among.All() {
+		if int(t) < len(l) && !math.IsInf(float64(l[t]), -1) {
+			h.offer(Candidate{Token: t, LogProb: l[t]})
 		}
 	}
+	return h.sorted(logSum)
+}
+
+// sorted empties the heap into a list, likeliest first.
+func (h worstFirst) sorted(logSum float64) []Candidate {
 	slices.SortFunc(h, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(b.LogProb, a.LogProb), cmp.Compare(a.Token, b.Token))
 	})
@@ -78,6 +92,17 @@ func better(a, b Candidate) bool {
 // worstFirst is a binary heap with the worst candidate at its root, so that
 // one comparison turns away almost every token of a large vocabulary.
 type worstFirst []Candidate
+
+// offer takes c in where there is room or it is better than the worst.
+func (h *worstFirst) offer(c Candidate) {
+	if len(*h) < cap(*h) {
+		*h = append(*h, c)
+		h.up(len(*h) - 1)
+	} else if better(c, (*h)[0]) {
+		(*h)[0] = c
+		h.down()
+	}
+}
 
 func (h worstFirst) up(i int) {
 	for i > 0 {

@@ -48,3 +48,26 @@ func TestLogSum(t *testing.T) {
 		}
 	}
 }
+
+// TestTopOfIsTopWithoutTheRest takes the likeliest of a part of the tokens.
+func TestTopOfIsTopWithoutTheRest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := Logits(rapid.SliceOfN(rapid.Float32Range(-20, 20), 1, 200).Draw(t, "logits"))
+		among := NewMask(len(l))
+		for i := range l {
+			if rapid.Bool().Draw(t, "in") {
+				among.Set(Token(i))
+			}
+		}
+		n, sum := rapid.IntRange(1, 60).Draw(t, "n"), l.LogSum()
+		var want []Candidate
+		for _, c := range l.Top(len(l), sum) {
+			if among.Has(c.Token) && len(want) < n {
+				want = append(want, c)
+			}
+		}
+		if got := l.TopOf(n, sum, among); !slices.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	})
+}

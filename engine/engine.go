@@ -26,17 +26,21 @@ type Seed [32]byte
 // Role says who speaks in a [Message].
 type Role string
 
-// The roles that chat templates know.
+// The roles that chat templates know. ToolResult is what came of a call.
 const (
-	System    Role = "system"
-	User      Role = "user"
-	Assistant Role = "assistant"
+	System     Role = "system"
+	User       Role = "user"
+	Assistant  Role = "assistant"
+	ToolResult Role = "tool"
 )
 
 // Message is one turn of a conversation.
 type Message struct {
 	Role    Role   `json:"role"`
 	Content string `json:"content"`
+
+	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`   // of an Assistant
+	ToolCallID string     `json:"tool_call_id,omitempty"` // of a ToolResult: the call that it answers
 }
 
 // Candidate is a token that a model might say next.
@@ -64,6 +68,9 @@ type ChatRequest struct {
 	Stop      []string // ends the answer before the first of these texts
 	Sampling  Sampling
 	TopCount  int // alternatives reported per token, 0 to MaxTop
+
+	Constraint Constraint // what the answer may say
+	Made       int        // how many of the last Tokens are the answer so far; Constraint holds from the first of them
 }
 
 // MaxTop is the most alternatives per token that an engine reports. It is what

@@ -32,5 +32,11 @@ func (r ChatRequest) Check() error {
 			return fmt.Errorf("%w: a stop text of %d bytes, want 1 to %d", ErrRequest, len(s), maxStopSize)
 		}
 	}
+	if r.Made < 0 || r.Made > 0 && r.Made >= len(r.Tokens) {
+		return fmt.Errorf("%w: %d tokens of the answer are made, of %d tokens that are given", ErrRequest, r.Made, len(r.Tokens))
+	}
+	if err := r.Constraint.Check(); err != nil {
+		return err
+	}
 	return r.Sampling.Check()
 }

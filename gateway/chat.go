@@ -11,6 +11,7 @@ import (
 // chatRequest is the body of POST /v1/chat/completions.
 type chatRequest struct {
 	settings
+	bindings
 	Messages            []chatMessage `json:"messages"`
 	MaxCompletionTokens *int          `json:"max_completion_tokens"`
 	LogProbs            *bool         `json:"logprobs"`
@@ -18,9 +19,10 @@ type chatRequest struct {
 }
 
 type chatMessage struct {
-	Role      string          `json:"role"`
-	Content   json.RawMessage `json:"content"`
-	ToolCalls json.RawMessage `json:"tool_calls"`
+	Role       string          `json:"role"`
+	Content    json.RawMessage `json:"content"`
+	ToolCalls  json.RawMessage `json:"tool_calls"`
+	ToolCallID string          `json:"tool_call_id"`
 }
 
 // chat serves POST /v1/chat/completions.
@@ -30,7 +32,7 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request, body []byte) *pro
 		return bad
 	}
 	if p.stream {
-		return g.stream(w, r, p, chatVoice{})
+		return g.stream(w, r, p, chatVoice{calls: &callReader{}})
 	}
 	return g.whole(w, r, []prompt{p}, chatVoice{})
 }
@@ -49,6 +51,9 @@ func (g *Gateway) readChat(body []byte) (prompt, *problem) {
 		return p, bad
 	}
 	if p.ask.Messages, bad = messages(in.Messages); bad != nil {
+		return p, bad
+	}
+	if bad := p.bind(in.bindings); bad != nil {
 		return p, bad
 	}
 	p.logprobs = in.LogProbs != nil && *in.LogProbs
@@ -89,15 +94,23 @@ func messages(in []chatMessage) ([]engine.Message, *problem) {
 			out[i].Role = engine.System
 		case "user", "assistant":
 			out[i].Role = engine.Role(m.Role)
-		case "tool", "function":
-			return nil, unsupported(at("role"), "messages of a %s cannot be honoured; miners of this network do not call tools yet", m.Role)
+		case "tool":
+			if !answersCall(out[:i], m.ToolCallID) {
+				return nil, invalid(at("tool_call_id"), "%s is %.80q; no assistant's message before it has a call of that id", at("tool_call_id"), m.ToolCallID)
+			}
+			out[i].Role, out[i].ToolCallID = engine.ToolResult, m.ToolCallID
+		case "function":
+			return nil, unsupported(at("role"), "messages of a function cannot be honoured; use tools and messages of a tool")
 		default:
-			return nil, invalid(at("role"), "the role %.40q is not known; system, developer, user and assistant are", m.Role)
-		}
-		if !neutral(orNull(m.ToolCalls), []string{"[]"}) {
-			return nil, unsupported(at("tool_calls"), "tool calls cannot be honoured; miners of this network do not call tools yet")
+			return nil, invalid(at("role"), "the role %.40q is not known; system, developer, user, assistant and tool are", m.Role)
 		}
 		var bad *problem
+		if out[i].ToolCalls, bad = messageCalls(orNull(m.ToolCalls), at("tool_calls")); bad != nil {
+			return nil, bad
+		}
+		if len(out[i].ToolCalls) > 0 && m.Role != "assistant" {
+			return nil, invalid(at("tool_calls"), "a message of the role %s calls no tools; only an assistant's does", m.Role)
+		}
 		if out[i].Content, bad = content(orNull(m.Content), at("content")); bad != nil {
 			return nil, bad
 		}

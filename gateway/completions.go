@@ -12,6 +12,7 @@ import (
 // completionRequest is the body of POST /v1/completions.
 type completionRequest struct {
 	settings
+	bindings
 	Prompt   json.RawMessage `json:"prompt"`
 	Echo     bool            `json:"echo"`
 	LogProbs *int            `json:"logprobs"`
@@ -44,6 +45,12 @@ func (g *Gateway) readCompletions(body []byte) ([]prompt, *problem) {
 	}
 	base, bad := g.prompt(in.settings)
 	if bad != nil {
+		return nil, bad
+	}
+	if !neutral(orNull(in.Tools), []string{"[]"}) {
+		return nil, unsupported("tools", "tools cannot be honoured here; /v1/chat/completions calls them")
+	}
+	if bad := base.bind(in.bindings); bad != nil {
 		return nil, bad
 	}
 	if in.LogProbs != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/engine/chat"
 	"github.com/plexus-network/plexus/subnet/text"
 )
 
@@ -78,9 +79,8 @@ var refused = []struct {
 	neutral []string
 	instead string
 }{
-	{"tools", []string{"[]"}, "leave it out: miners of this network do not call tools yet"},
-	{"functions", []string{"[]"}, "leave it out: miners of this network do not call functions yet"},
-	{"response_format", []string{`{"type":"text"}`}, `only {"type":"text"} works: answers cannot be bound to a schema yet`},
+	{"functions", []string{"[]"}, "use tools"},
+	{"function_call", []string{`"none"`, `"auto"`}, "use tool_choice"},
 	{"modalities", []string{"[]", `["text"]`}, "only text is made here"},
 	{"audio", nil, "only text is made here"},
 	{"prediction", nil, "leave it out"},
@@ -300,9 +300,12 @@ func stops(raw json.RawMessage) ([]string, *problem) {
 // no room to answer.
 func (p *prompt) fit() *problem {
 	t, room := p.model.Tokenizer, p.model.Context
-	size := len(p.ask.Prompt)
+	size := len(p.ask.Prompt) + p.ask.Constraint.Size()
 	for _, m := range p.ask.Messages {
 		size += len(m.Content)
+		for _, c := range m.ToolCalls {
+			size += len(c.ID) + len(c.Name) + len(c.Arguments)
+		}
 	}
 	if size > maxText {
 		return tooLong("%d bytes and a request to a miner takes %d; shorten it", size, maxText)
@@ -345,7 +348,7 @@ func (p *prompt) render() ([]engine.Token, error) {
 	case len(p.ask.Tokens) > 0:
 		return p.ask.Tokens, nil
 	case len(p.ask.Messages) > 0:
-		return t.Render(p.ask.Messages)
+		return chat.Render(t, p.ask.Messages, p.ask.Constraint.Tools)
 	default:
 		return t.Encode(p.ask.Prompt)
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,9 +29,22 @@ func TestRefusals(t *testing.T) {
 		{"chat/completions", `{"model":"toy","messages":[{"role":"king","content":"x"}]}`, "messages[0].role", "", 400},
 		{"chat/completions", `{"model":"toy","messages":[{"role":"user","content":7}]}`, "messages[0].content", "", 400},
 		{"chat/completions", `{"model":"toy","messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, "messages[0].content[0].type", "unsupported_parameter", 400},
-		{"chat/completions", `{"model":"toy","messages":[{"role":"tool","content":"x"}]}`, "messages[0].role", "unsupported_parameter", 400},
-		{"chat/completions", chat(`"tools":[{"type":"function"}]`), "tools", "unsupported_parameter", 400},
-		{"chat/completions", chat(`"response_format":{"type":"json_object"}`), "response_format", "unsupported_parameter", 400},
+		{"chat/completions", `{"model":"toy","messages":[{"role":"tool","content":"x"}]}`, "messages[0].tool_call_id", "", 400},
+		{"chat/completions", chat(`"tools":[{"type":"function"}]`), "tools[0].function", "", 400},
+		{"chat/completions", chat(`"tools":[{"type":"web_search"}]`), "tools[0].type", "unsupported_parameter", 400},
+		{"chat/completions", chat(`"tools":[{"type":"function","function":{"name":"a"}},{"type":"function","function":{"name":"b","parameters":{"type":"object","properties":{"x":{"pattern":"y"}}}}}]`), "tools[1].function.parameters", "invalid_function_parameters", 400},
+		{"chat/completions", chat(`"tool_choice":"required"`), "tool_choice", "", 400},
+		{"chat/completions", chat(`"tool_choice":"often"`), "tool_choice", "", 400},
+		{"chat/completions", chat(`"tools":[{"type":"function","function":{"name":"a"}}],"tool_choice":{"type":"function","function":{"name":"b"}}`), "tool_choice", "", 400},
+		{"chat/completions", chat(`"tool_choice":{"type":"allowed_tools"}`), "tool_choice", "unsupported_parameter", 400},
+		{"chat/completions", chat(`"parallel_tool_calls":1`), "parallel_tool_calls", "", 400},
+		{"chat/completions", chat(`"response_format":{"type":"xml"}`), "response_format.type", "", 400},
+		{"chat/completions", chat(`"response_format":7`), "response_format", "", 400},
+		{"chat/completions", chat(`"response_format":{"type":"json_schema"}`), "response_format.json_schema", "", 400},
+		{"chat/completions", chat(`"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","properties":{"a":{"not":{}}}}}}`), "response_format.json_schema.schema", "invalid_json_schema", 400},
+		{"chat/completions", `{"model":"toy","messages":[{"role":"assistant","tool_calls":[{"id":"a","type":"function"}]}]}`, "messages[0].tool_calls[0]", "", 400},
+		{"chat/completions", `{"model":"toy","messages":[{"role":"user","content":"x","tool_calls":[{"id":"a","function":{"name":"b"}}]}]}`, "messages[0].tool_calls", "", 400},
+		{"completions", `{"model":"toy","prompt":"x","tools":[{"type":"function","function":{"name":"a"}}]}`, "tools", "unsupported_parameter", 400},
 		{"chat/completions", chat(`"presence_penalty":0.5`), "presence_penalty", "unsupported_parameter", 400},
 		{"chat/completions", chat(`"logit_bias":{"5":1}`), "logit_bias", "unsupported_parameter", 400},
 		{"chat/completions", chat(`"temperature":3`), "temperature", "", 400},
@@ -101,7 +115,7 @@ func TestSettingsReachTheMiner(t *testing.T) {
 	}
 	got := n.asked[0]
 	want := []engine.Message{{Role: "system", Content: "be brief"}, {Role: "user", Content: "hi"}, {Role: "assistant"}, {Role: "user", Content: "and?"}}
-	if len(got.Messages) != 4 || got.Messages[0] != want[0] || got.Messages[1] != want[1] || got.Messages[2] != want[2] || got.Messages[3] != want[3] {
+	if !reflect.DeepEqual(got.Messages, want) {
 		t.Errorf("messages %+v", got.Messages)
 	}
 	if got.MaxTokens != 7 || got.Temperature != 0.5 || got.TopP != 0.9 || got.TopK != 40 || got.MinP != 0.05 || got.TopCount != 2 ||

@@ -266,6 +266,7 @@ func (s *relay) rest(dead *leg) ([]byte, bool) {
 	ask.Messages, ask.Prompt, ask.Tokens = nil, "", slices.Clone(prompt)
 	for _, l := range s.legs {
 		ask.Tokens = append(ask.Tokens, tokensOf(l.tokens)...)
+		ask.Made += len(l.tokens)
 		ask.MaxTokens -= len(l.tokens)
 	}
 	if ask.MaxTokens < 1 {

@@ -88,22 +88,31 @@ type voice interface {
 	chunk(p *prompt, a piece, opening bool) any
 }
 
-// chatVoice is /v1/chat/completions.
-type chatVoice struct{}
+// chatVoice is /v1/chat/completions. A stream has a reader of its own.
+type chatVoice struct{ calls *callReader }
 
 type chatChoice struct {
 	Index    int           `json:"index"`
-	Message  *chatText     `json:"message,omitempty"`
+	Message  *chatWhole    `json:"message,omitempty"`
 	Delta    *chatText     `json:"delta,omitempty"`
 	LogProbs *chatLogProbs `json:"logprobs"`
 	Finish   *string       `json:"finish_reason"`
 	TokenIDs []int         `json:"token_ids,omitempty"`
 }
 
+// chatWhole is a complete message; its content is null where it only calls.
+type chatWhole struct {
+	Role      string     `json:"role"`
+	Content   *string    `json:"content"`
+	Refusal   refusal    `json:"refusal"`
+	ToolCalls []wireCall `json:"tool_calls,omitempty"`
+}
+
+// chatText is a piece of a message.
 type chatText struct {
-	Role    string  `json:"role,omitempty"`
-	Content *string `json:"content,omitempty"`
-	Refusal refusal `json:"refusal,omitzero"`
+	Role      string     `json:"role,omitempty"`
+	Content   *string    `json:"content,omitempty"`
+	ToolCalls []wireCall `json:"tool_calls,omitempty"`
 }
 
 // refusal is null where the API wants the field.
@@ -139,18 +148,20 @@ func (chatVoice) object(stream bool) string {
 
 func (chatVoice) whole(p *prompt, a piece) any {
 	c := chatChoiceOf(p, a)
-	c.Message = &chatText{Role: "assistant", Content: &a.text, Refusal: true}
+	c.Message = p.message(a.text)
+	c.Finish = finishOf(a.finish, len(c.Message.ToolCalls))
 	return c
 }
 
-func (chatVoice) chunk(p *prompt, a piece, opening bool) any {
+func (v chatVoice) chunk(p *prompt, a piece, opening bool) any {
 	c := chatChoiceOf(p, a)
-	c.Delta = &chatText{}
+	c.Delta = p.delta(v.calls, a)
+	c.Finish = finishOf(a.finish, v.calls.calls)
 	if opening {
 		c.Delta.Role = "assistant"
 	}
-	if opening || a.text != "" {
-		c.Delta.Content = &a.text
+	if opening && c.Delta.Content == nil && len(c.Delta.ToolCalls) == 0 {
+		c.Delta.Content = new(string)
 	}
 	return c
 }

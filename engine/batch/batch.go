@@ -43,6 +43,10 @@ type Model interface {
 	Close()
 }
 
+// A Partial model's Logits are true of the engine.MaxTop likeliest tokens only,
+// which is too little to pick under a constraint.
+type Partial interface{ Partial() }
+
 // A Vocabulary turns text into tokens and back.
 type Vocabulary interface {
 	Controls() map[string]engine.Token

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -21,6 +22,7 @@ type Engine struct {
 	template *chat.Template
 	opts     Options
 	longest  int // bytes of the longest token
+	machines machines
 
 	wake chan struct{} // one pending wake-up of the scheduler
 	done chan struct{} // closed when the scheduler has ended
@@ -40,7 +42,7 @@ func New(info engine.Model, m Model, v Vocabulary, t *chat.Template, o Options) 
 	o = o.withDefaults()
 	e := &Engine{
 		info: info, model: m, vocab: v, template: t, opts: o,
-		wake: make(chan struct{}, 1), done: make(chan struct{}), slots: make([]slot, o.Slots),
+		machines: newMachines(v), wake: make(chan struct{}, 1), done: make(chan struct{}), slots: make([]slot, o.Slots),
 	}
 	e.info.TemplateHash = t.Hash()
 	e.longest = 1
@@ -57,6 +59,12 @@ func (e *Engine) Model() engine.Model { return e.info }
 // Render puts a conversation through the chat template.
 func (e *Engine) Render(messages []engine.Message) ([]engine.Token, error) {
 	return e.template.Tokens(messages)
+}
+
+// RenderTools puts a conversation and the tools that it may use through the
+// chat template.
+func (e *Engine) RenderTools(messages []engine.Message, tools []engine.Tool) ([]engine.Token, error) {
+	return e.template.TokensWithTools(messages, tools)
 }
 
 // Encode returns the tokens of text.
@@ -137,7 +145,7 @@ func (e *Engine) answer(ctx context.Context, r engine.ChatRequest, made []engine
 	if err != nil {
 		return nil, err
 	}
-	if err := e.checkTokens(prompt, made); err != nil {
+	if err := cmp.Or(checkMade(r.Made, len(prompt)), e.checkTokens(prompt, made)); err != nil {
 		return nil, err
 	}
 	room := e.info.Context - len(prompt)
@@ -155,6 +163,9 @@ func (e *Engine) answer(ctx context.Context, r engine.ChatRequest, made []engine
 	j.prompt = len(prompt)
 	j.limit = len(prompt) + room
 	j.sampling = r.Sampling
+	if j.bound, err = e.bind(r.Constraint, slices.Concat(prompt[len(prompt)-r.Made:], made)); err != nil {
+		return nil, err
+	}
 	j.top = r.TopCount
 	j.text.stops = r.Stop
 	for _, t := range made {
@@ -180,7 +191,7 @@ func (e *Engine) prompt(r engine.ChatRequest) ([]engine.Token, error) {
 		if err := e.checkSize(size); err != nil {
 			return nil, err
 		}
-		return e.template.Tokens(r.Messages)
+		return e.template.TokensWithTools(r.Messages, r.Constraint.Tools)
 	default:
 		return e.begun(r.Prompt)
 	}
@@ -220,8 +231,17 @@ func (e *Engine) checkTokens(lists ...[]engine.Token) error {
 
 // Score returns how likely each token of continuation is after prompt.
 func (e *Engine) Score(ctx context.Context, prompt, continuation []engine.Token) ([]engine.TokenScore, error) {
+	return e.ScoreBound(ctx, prompt, continuation, engine.Constraint{}, 0)
+}
+
+// ScoreBound is Score where c bound the answer of which the first made tokens
+// are the last of prompt.
+func (e *Engine) ScoreBound(ctx context.Context, prompt, continuation []engine.Token, c engine.Constraint, made int) ([]engine.TokenScore, error) {
 	if len(prompt) == 0 {
 		return nil, request("a score needs a prompt of at least one token")
+	}
+	if err := checkMade(made, len(prompt)); err != nil {
+		return nil, err
 	}
 	if len(continuation) == 0 {
 		return nil, nil
@@ -233,6 +253,10 @@ func (e *Engine) Score(ctx context.Context, prompt, continuation []engine.Token)
 		return nil, tooLong("prompt and continuation have", n, e.info.Context)
 	}
 	j := newJob(ctx, kindScore)
+	var err error
+	if j.bound, err = e.bind(c, prompt[len(prompt)-made:]); err != nil {
+		return nil, err
+	}
 	// The last token is only scored, never computed.
 	j.tokens = slices.Concat(prompt, continuation[:len(continuation)-1])
 	j.last = continuation[len(continuation)-1]

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/engine/grammar"
 )
 
 // kind is what a job asks for.
@@ -25,6 +26,7 @@ type job struct {
 	prompt int             // how many of tokens are the prompt
 
 	sampling engine.Sampling
+	bound    *grammar.Matcher // nil where nothing binds the answer
 	top      int
 	limit    int // length of tokens at which the answer ends
 	text     text

@@ -324,8 +324,15 @@ func (e *Engine) give(j *job, r Row, l engine.Logits) {
 	if j.sampling.Temperature == 0 {
 		n = max(1, j.top)
 	}
-	top := l.Top(n, sum)
+	top := j.candidates(l, n, sum)
+	if len(top) == 0 {
+		e.fail([]*job{j}, errStuck)
+		return
+	}
 	c := top[j.sampling.Pick(top, len(j.tokens))]
+	if j.bound != nil {
+		j.bound.Advance(c.Token)
+	}
 	e.made(j, engine.TokenScore{Token: c.Token, LogProb: c.LogProb, Top: top[:min(j.top, len(top))]})
 }
 
@@ -334,7 +341,10 @@ func (e *Engine) score(j *job, r Row, l engine.Logits, sum float64) {
 	if r.Position+1 < len(j.tokens) {
 		t = j.tokens[r.Position+1]
 	}
-	j.scores = append(j.scores, engine.TokenScore{Token: t, LogProb: l.LogProb(t, sum), Top: l.Top(engine.MaxTop, sum)})
+	j.scores = append(j.scores, engine.TokenScore{Token: t, LogProb: l.LogProb(t, sum), Top: j.candidates(l, engine.MaxTop, sum)})
+	if j.bound != nil {
+		j.bound.Advance(t) // where it is forbidden, nothing is allowed from here on
+	}
 	if r.Position+1 == len(j.tokens) {
 		e.release(j.slot, nil)
 	}

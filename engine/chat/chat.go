@@ -53,6 +53,7 @@ type Template struct {
 	texts    []string // of the control tokens, longest first
 	begin    string   // text of the token that goes before every text
 	first    [256]bool
+	tools    bool // the template has a form for tools
 }
 
 // New reads a model's chat template. An empty source means ChatML where the
@@ -83,6 +84,7 @@ func New(source string, v Vocabulary) (*Template, error) {
 		}
 		source = ChatML
 	}
+	t.tools = knowsTools(source)
 	var err error
 	if t.program, err = jinja.Parse(source); err != nil {
 		return nil, fmt.Errorf("%w: chat template: %w", engine.ErrBadModel, err)
@@ -96,10 +98,11 @@ func (t *Template) Hash() string { return t.hash }
 // Tokens renders a conversation, ready for the assistant's turn. Its errors
 // wrap engine.ErrRequest, engine.ErrTooLong or engine.ErrUnsupported.
 func (t *Template) Tokens(messages []engine.Message) ([]engine.Token, error) {
-	text, err := t.render(messages)
-	if err != nil {
-		return nil, err
-	}
+	return t.TokensWithTools(messages, nil)
+}
+
+// begun encodes a rendered text, with the token that goes before every text.
+func (t *Template) begun(text string) ([]engine.Token, error) {
 	tokens, err := t.tokens(text)
 	if err != nil {
 		return nil, err
@@ -111,7 +114,7 @@ func (t *Template) Tokens(messages []engine.Message) ([]engine.Token, error) {
 }
 
 // render returns the conversation's text with guards in it.
-func (t *Template) render(messages []engine.Message) (string, error) {
+func (t *Template) render(messages []engine.Message, tools []engine.Tool) (string, error) {
 	if t.program == nil {
 		return "", fmt.Errorf("%w: the model has no chat template; send a prompt without messages", engine.ErrUnsupported)
 	}
@@ -122,21 +125,25 @@ func (t *Template) render(messages []engine.Message) (string, error) {
 	list := make([]any, len(messages))
 	for i, m := range messages {
 		switch m.Role {
-		case engine.System, engine.User, engine.Assistant:
+		case engine.System, engine.User, engine.Assistant, engine.ToolResult:
 		default:
-			return "", fmt.Errorf("%w: message %d has the role %.40q, want system, user or assistant", engine.ErrRequest, i, m.Role)
+			return "", fmt.Errorf("%w: message %d has the role %.40q, want system, user, assistant or tool", engine.ErrRequest, i, m.Role)
 		}
-		if size += len(m.Content); size > maxText {
+		if size += sizeOf(m); size > maxText {
 			return "", fmt.Errorf("%w: the conversation has over %d bytes", engine.ErrTooLong, maxText)
 		}
-		list[i] = map[string]any{"role": string(m.Role), "content": t.guarded(m.Content)}
+		list[i] = t.message(m)
+	}
+	toolList, err := t.toolValues(tools)
+	if err != nil {
+		return "", err
 	}
 	text, err := t.program.Render(map[string]any{
 		"messages":              list,
 		"add_generation_prompt": true,
 		"bos_token":             t.begin,
 		"eos_token":             "",
-		"tools":                 nil,
+		"tools":                 toolList,
 	}, jinja.Budget{Bytes: 16*size + 1<<20})
 	switch {
 	case errors.Is(err, jinja.ErrRaised):

@@ -129,7 +129,7 @@ func TestRefuses(t *testing.T) {
 		want     error
 	}{
 		{"no messages", parse("", chatML), nil, engine.ErrRequest},
-		{"a role", parse("", chatML), []engine.Message{{Role: "tool", Content: "x"}}, engine.ErrRequest},
+		{"a role", parse("", chatML), []engine.Message{{Role: "ghost", Content: "x"}}, engine.ErrRequest},
 		{"no template", parse("", letters{}), user("x"), engine.ErrUnsupported},
 		{"the template's own refusal", parse("{{ raise_exception('alternate') }}", chatML), user("x"), engine.ErrRequest},
 		{"an endless template", parse("{% for i in range(99999999) %}{% endfor %}", chatML), user("x"), engine.ErrBadModel},

@@ -22,6 +22,9 @@ func (r *runner) runChecker(t *testing.T, c engine.Checker) {
 		{"PicksBySeed", r.picksBySeed},
 		{"ScoresItsAnswers", r.scoresItsAnswers},
 		{"RefusesBadScores", r.refusesBadScores},
+		{"ScoresBoundAnswers", r.scoresBoundAnswers},
+		{"GoesOnWithBoundAnswers", r.goesOnWithBoundAnswers},
+		{"RendersTools", r.rendersTools},
 		{"FillsTheContext", r.fillsTheContext},
 	} {
 		t.Run(x.name, func(t *testing.T) { x.f(t, c) })

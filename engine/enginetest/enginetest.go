@@ -49,6 +49,8 @@ func Run(t *testing.T, k Kit) {
 		{"RefusesBadRequests", r.refusesBadRequests},
 		{"ServesMany", r.servesMany},
 		{"Embeds", r.embeds},
+		{"HoldsToSchemas", r.holdsToSchemas},
+		{"CallsTools", r.callsTools},
 	} {
 		t.Run(c.name, c.f)
 	}

@@ -60,7 +60,7 @@ func TestConforms(t *testing.T) {
 	for _, k := range []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0} {
 		t.Run(k.String(), func(t *testing.T) {
 			enginetest.Run(t, enginetest.Kit{Tolerance: 0.06, Open: func(t *testing.T) engine.Text {
-				e, err := local.Open(t.Context(), enginetest.RandomModel(t, enginetest.Shape{Type: k}), options())
+				e, err := local.Open(t.Context(), enginetest.RandomModel(t, enginetest.Shape{Type: k, Context: 1024}), options())
 				if err != nil {
 					t.Fatal(err)
 				}

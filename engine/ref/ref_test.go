@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -14,12 +15,13 @@ import (
 	"github.com/plexus-network/plexus/engine/batch"
 	"github.com/plexus-network/plexus/engine/enginetest"
 	"github.com/plexus-network/plexus/engine/gguf"
+	"github.com/plexus-network/plexus/engine/grammar"
 	"github.com/plexus-network/plexus/engine/ref"
 )
 
 func TestConforms(t *testing.T) {
 	enginetest.Run(t, enginetest.Kit{Exact: true, Open: func(t *testing.T) engine.Text {
-		e, err := ref.Open(enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16}), ref.Options{})
+		e, err := ref.Open(enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16, Context: 1024}), ref.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,6 +85,44 @@ func TestOpenRefuses(t *testing.T) {
 		_, err := ref.Open(enginetest.RandomModel(t, c.shape), ref.Options{})
 		if !errors.Is(err, engine.ErrBadModel) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want ErrBadModel with %q", err, c.want)
+		}
+	}
+}
+
+// TestTheStockModelKeepsToSchemas holds a model that was never taught JSON to
+// a schema and to a call: it is the grammar that makes them whole.
+func TestTheStockModelKeepsToSchemas(t *testing.T) {
+	e, err := ref.Open("../stock/plexus-4m-q8_0.gguf", ref.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	schema := []byte(`{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city","days"],"additionalProperties":false}`)
+	for name, c := range map[string]engine.Constraint{
+		"schema": {Form: engine.JSONSchema, Schema: schema, Within: 60},
+		"call":   {Tools: []engine.Tool{{Name: "weather", Parameters: schema}}, Only: "weather", Single: true, Within: 100},
+	} {
+		for _, temperature := range []float32{0, 1} {
+			text := ""
+			usage, err := e.Chat(t.Context(), engine.ChatRequest{
+				Messages:  []engine.Message{{Role: engine.User, Content: "What is the capital of France?"}},
+				MaxTokens: c.Within, Constraint: c, Sampling: engine.Sampling{Temperature: temperature},
+			}, func(d engine.Delta) error { text += d.Text; return nil })
+			if err != nil || usage.Finish != engine.FinishStop {
+				t.Fatalf("%s at %v: %q, %+v, %v", name, temperature, text, usage, err)
+			}
+			t.Logf("%s at %v: %s", name, temperature, text)
+			var trip struct {
+				City string
+				Days *int
+			}
+			text = strings.TrimSuffix(text[strings.LastIndex(text, `{"city"`):], grammar.CallEnd)
+			if name == "call" {
+				text = strings.TrimSuffix(strings.TrimSpace(text), "}")
+			}
+			if err := json.Unmarshal([]byte(text), &trip); err != nil || trip.Days == nil {
+				t.Errorf("%s at %v: %q: %v", name, temperature, text, err)
+			}
 		}
 	}
 }

@@ -33,6 +33,11 @@ type body struct {
 	Logprobs      any              `json:"logprobs,omitempty"` // true with messages, a number without
 	TopLogprobs   int              `json:"top_logprobs,omitempty"`
 
+	ResponseFormat any             `json:"response_format,omitempty"`
+	Tools          json.RawMessage `json:"tools,omitempty"`
+	ToolChoice     any             `json:"tool_choice,omitempty"`
+	ParallelCalls  *bool           `json:"parallel_tool_calls,omitempty"`
+
 	TokensAsIDs    bool `json:"return_tokens_as_token_ids,omitempty"` // vLLM
 	TokenIDs       bool `json:"return_token_ids,omitempty"`           // vLLM
 	PromptLogprobs int  `json:"prompt_logprobs,omitempty"`            // vLLM
@@ -81,7 +86,7 @@ func (e *Engine) request(r engine.ChatRequest) (path string, b body, err error) 
 		path = "/completions"
 	}
 	b.TokensAsIDs = e.opts.Dialect == VLLM
-	return path, b, nil
+	return path, b, e.bind(&b, r)
 }
 
 // check turns away what the server would misunderstand.
@@ -90,8 +95,10 @@ func (e *Engine) check(r engine.ChatRequest) error {
 		return err
 	}
 	for i, m := range r.Messages {
-		if m.Role != engine.System && m.Role != engine.User && m.Role != engine.Assistant {
-			return fmt.Errorf("%w: message %d has the role %.40q, want system, user or assistant", engine.ErrRequest, i, m.Role)
+		switch m.Role {
+		case engine.System, engine.User, engine.Assistant, engine.ToolResult:
+		default:
+			return fmt.Errorf("%w: message %d has the role %.40q, want system, user, assistant or tool", engine.ErrRequest, i, m.Role)
 		}
 	}
 	if !e.telling() {
@@ -115,7 +122,9 @@ func (e *Engine) check(r engine.ChatRequest) error {
 const maxTokenBytes = 16
 
 // Chat answers r. The server picks tokens by its own means: Sampling's seed is
-// passed on, but S1 holds at temperature 0 only.
+// passed on, but S1 holds at temperature 0 only. A constraint is passed on in
+// the API's own words and the server keeps it in its own way; the calls that it
+// tells come as text, in the form of engine/grammar.
 func (e *Engine) Chat(ctx context.Context, r engine.ChatRequest, emit func(engine.Delta) error) (engine.Usage, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Usage{}, err
@@ -158,12 +167,16 @@ type stream struct {
 	emit       func(engine.Delta) error
 	usage      engine.Usage
 	counted    bool // usage is the server's own count
+	calls      calls
 }
 
 // chunk is one event of a stream, of either path.
 type chunk struct {
 	Choices []struct {
-		Delta    struct{ Content string }
+		Delta struct {
+			Content string
+			Calls   []callDelta `json:"tool_calls"`
+		}
 		Text     string
 		Finish   string `json:"finish_reason"`
 		Logprobs *logprobs
@@ -245,7 +258,11 @@ func (s *stream) take(c chunk) error {
 	default:
 		s.usage.Finish = engine.FinishStop
 	}
-	d := engine.Delta{Text: strings.ToValidUTF8(x.Delta.Content+x.Text, "\uFFFD")}
+	said := x.Delta.Content + x.Text + s.calls.add(x.Delta.Calls)
+	if x.Finish != "" {
+		said += s.calls.end()
+	}
+	d := engine.Delta{Text: strings.ToValidUTF8(said, "\uFFFD")}
 	if s.telling && x.Logprobs != nil {
 		d.Tokens = s.tokens(x.Logprobs)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/plexus-network/plexus/engine/batch"
 	"github.com/plexus-network/plexus/engine/enginetest"
 	"github.com/plexus-network/plexus/engine/gguf"
+	"github.com/plexus-network/plexus/engine/grammar"
 	"github.com/plexus-network/plexus/engine/ref"
 	"github.com/plexus-network/plexus/engine/remote"
 )
@@ -27,7 +28,7 @@ type server struct {
 // newServer starts a server and returns its URL.
 func newServer(t *testing.T, d remote.Dialect) (string, *server) {
 	t.Helper()
-	e, err := ref.Open(enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16}), ref.Options{})
+	e, err := ref.Open(enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16, Context: 1024}), ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +77,35 @@ type asked struct {
 	TopLogprobs    int  `json:"top_logprobs"`
 	AsIDs          bool `json:"return_tokens_as_token_ids"`
 	PromptLogprobs int  `json:"prompt_logprobs"`
+
+	ResponseFormat struct {
+		Type   string
+		Schema struct{ Schema json.RawMessage } `json:"json_schema"`
+	} `json:"response_format"`
+	Tools []struct {
+		Function engine.Tool
+	}
+	ToolChoice any   `json:"tool_choice"`
+	Parallel   *bool `json:"parallel_tool_calls"`
+}
+
+// constraint reads what binds the answer.
+func (a asked) constraint() engine.Constraint {
+	c := engine.Constraint{Form: engine.AnswerForm(a.ResponseFormat.Type), Schema: a.ResponseFormat.Schema.Schema}
+	for _, t := range a.Tools {
+		c.Tools = append(c.Tools, t.Function)
+	}
+	if a.ToolChoice == "required" {
+		c.Choice = engine.ToolsRequired
+	}
+	if named, ok := a.ToolChoice.(map[string]any); ok {
+		c.Only, _ = named["function"].(map[string]any)["name"].(string)
+	}
+	c.Single = a.Parallel != nil && !*a.Parallel
+	if !c.IsZero() {
+		c.Within = a.MaxTokens
+	}
+	return c
 }
 
 func (s *server) refuse(w http.ResponseWriter, err error) {
@@ -83,7 +113,7 @@ func (s *server) refuse(w http.ResponseWriter, err error) {
 	message := err.Error()
 	switch {
 	case errors.Is(err, engine.ErrTooLong):
-		message = "This model's maximum context length is 256 tokens. However, you requested more."
+		message = "This model's maximum context length is 1024 tokens. However, you requested more."
 		if s.dialect == remote.LlamaCpp {
 			message = "the request exceeds the available context size, try increasing it"
 		}
@@ -108,7 +138,7 @@ func (s *server) complete(w http.ResponseWriter, h *http.Request) {
 		return
 	}
 	q := engine.ChatRequest{
-		Messages: a.Messages, MaxTokens: a.MaxTokens, Stop: a.Stop, TopCount: a.TopLogprobs,
+		Messages: a.Messages, MaxTokens: a.MaxTokens, Stop: a.Stop, TopCount: a.TopLogprobs, Constraint: a.constraint(),
 		Sampling: engine.Sampling{Temperature: a.Temperature, TopP: a.TopP, TopK: a.TopK, MinP: a.MinP, Seed: engine.Seed{byte(a.Seed), byte(a.Seed >> 8)}},
 	}
 	if a.Prompt != nil && json.Unmarshal(a.Prompt, &q.Prompt) != nil {
@@ -139,7 +169,7 @@ func (s *server) stream(w http.ResponseWriter, h *http.Request, a asked, q engin
 		fmt.Fprintf(w, "data: "+format+"\n\n", args...)
 		w.(http.Flusher).Flush()
 	}
-	first := true
+	first, call := true, ""
 	usage, err := s.Chat(h.Context(), q, func(d engine.Delta) error {
 		if first {
 			fmt.Fprint(w, ": a comment\r\n\r\n")
@@ -147,6 +177,10 @@ func (s *server) stream(w http.ResponseWriter, h *http.Request, a asked, q engin
 			if chat {
 				send(`{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}`)
 			}
+		}
+		if chat && (call != "" || strings.HasPrefix(d.Text, "<") && len(q.Constraint.Tools) > 0) {
+			call += d.Text // calls go out at the end, in pieces
+			d.Text = ""
 		}
 		text, _ := json.Marshal(d.Text)
 		logprobs := "null"
@@ -166,9 +200,24 @@ func (s *server) stream(w http.ResponseWriter, h *http.Request, a asked, q engin
 		}
 		return
 	}
+	sendCall(call, send)
 	send(`{"choices":[{"index":0,"delta":{},"text":"","finish_reason":%q}]}`, usage.Finish)
 	send(`{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}}`, usage.Prompt, usage.Completion, usage.Cached)
 	send("[DONE]")
+}
+
+// sendCall sends one call in two pieces.
+func sendCall(text string, send func(string, ...any)) {
+	name, arguments, ok := grammar.CallHead(strings.TrimPrefix(text, grammar.CallBegin))
+	if !ok {
+		return
+	}
+	arguments = strings.TrimSuffix(strings.TrimSpace(strings.TrimSuffix(arguments, grammar.CallEnd)), "}")
+	send(`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"x","type":"function","function":{"name":%q,"arguments":""}}]},"finish_reason":null}]}`, name)
+	for _, part := range []string{arguments[:len(arguments)/2], arguments[len(arguments)/2:]} {
+		b, _ := json.Marshal(part)
+		send(`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":%s}}]},"finish_reason":null}]}`, b)
+	}
 }
 
 // logprobs writes tokens as the dialect does.

@@ -87,7 +87,7 @@ func TestScores(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
-	if _, err := e.Score(t.Context(), prompt, make([]engine.Token, 300)); !errors.Is(err, engine.ErrTooLong) {
+	if _, err := e.Score(t.Context(), prompt, make([]engine.Token, 1100)); !errors.Is(err, engine.ErrTooLong) {
 		t.Errorf("too long: got %v", err)
 	}
 	plain := open(t, url, remote.OpenAI)

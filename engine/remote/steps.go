@@ -137,6 +137,9 @@ func spread(top []engine.Candidate, vocabulary int) (engine.Logits, error) {
 // Logits returns the scores that row i of the last Decode asked for.
 func (s *steps) Logits(i int) engine.Logits { return s.logits[i] }
 
+// Partial says that the server tells the likeliest tokens only.
+func (s *steps) Partial() {}
+
 // Trim forgets a slot's rows from position n on.
 func (s *steps) Trim(slot, n int) int {
 	s.slots[slot] = s.slots[slot][:min(n, len(s.slots[slot]))]

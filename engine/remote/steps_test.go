@@ -16,7 +16,7 @@ import (
 // A server's owner answers as whoever holds the model would: token by token the
 // pick of S1, at any temperature.
 func TestStepsPickAsTheModelWould(t *testing.T) {
-	path := enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16})
+	path := enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16, Context: 1024})
 	for name, dialect := range map[string]remote.Dialect{"vllm": remote.VLLM, "llamacpp": remote.LlamaCpp} {
 		t.Run(name, func(t *testing.T) {
 			url, direct := newServer(t, dialect)
@@ -61,5 +61,20 @@ func TestStepsNeedTokenIDs(t *testing.T) {
 	_, err := remote.Steps(open(t, url, remote.OpenAI), "unread.gguf", batch.Options{})
 	if !errors.Is(err, engine.ErrUnsupported) || !strings.Contains(err.Error(), "vllm") {
 		t.Errorf("error %v, want %v that names a dialect which does", err, engine.ErrUnsupported)
+	}
+}
+
+// What the server does not tell might be what a schema wants: better no answer
+// than one that is taken for a cheat's.
+func TestStepsRefuseConstraints(t *testing.T) {
+	url, _ := newServer(t, remote.VLLM)
+	e, err := remote.Steps(open(t, url, remote.VLLM), enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16, Context: 1024}), batch.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	r := engine.ChatRequest{Prompt: "a", Constraint: engine.Constraint{Form: engine.JSONObject}}
+	if _, err := e.Chat(t.Context(), r, func(engine.Delta) error { return nil }); !errors.Is(err, engine.ErrUnsupported) {
+		t.Errorf("got %v, want ErrUnsupported", err)
 	}
 }

@@ -225,7 +225,7 @@ func (e *Engine) Resume(ctx context.Context, r engine.ChatRequest, made []engine
 	made = append([]engine.Token(nil), made...)
 	usage := engine.Usage{}
 	err := e.again(ctx, func(p *pipe) error {
-		wire := chatRequest{ChatRequest: r, Text: []byte(r.Prompt), Made: made}
+		wire := chatRequest{ChatRequest: r, Text: []byte(r.Prompt), Said: made}
 		wire.Prompt = ""
 		payload, err := json.Marshal(wire)
 		if err != nil {
@@ -287,9 +287,15 @@ func (e *Engine) one(ctx context.Context, k kind, payload []byte, read func(*unp
 
 // Score returns how likely each token of continuation is after prompt.
 func (e *Engine) Score(ctx context.Context, prompt, continuation []engine.Token) ([]engine.TokenScore, error) {
-	payload, err := json.Marshal(scoreRequest{prompt, continuation})
+	return e.ScoreBound(ctx, prompt, continuation, engine.Constraint{}, 0)
+}
+
+// ScoreBound is Score where c bound the answer of which the first made tokens
+// are the last of prompt.
+func (e *Engine) ScoreBound(ctx context.Context, prompt, continuation []engine.Token, c engine.Constraint, made int) ([]engine.TokenScore, error) {
+	payload, err := json.Marshal(scoreRequest{prompt, continuation, c, made})
 	if err != nil {
-		return nil, fmt.Errorf("worker: %w", err)
+		return nil, fmt.Errorf("%w: %w", engine.ErrRequest, err)
 	}
 	if len(continuation) == 0 && len(prompt) > 0 {
 		return nil, nil
@@ -325,9 +331,15 @@ func (e *Engine) Embed(ctx context.Context, texts []string) ([][]float32, error)
 
 // Render puts a conversation through the chat template.
 func (e *Engine) Render(messages []engine.Message) ([]engine.Token, error) {
-	payload, err := json.Marshal(messages)
+	return e.RenderTools(messages, nil)
+}
+
+// RenderTools puts a conversation and the tools that it may use through the
+// chat template.
+func (e *Engine) RenderTools(messages []engine.Message, tools []engine.Tool) ([]engine.Token, error) {
+	payload, err := json.Marshal(renderRequest{messages, tools})
 	if err != nil {
-		return nil, fmt.Errorf("worker: %w", err)
+		return nil, fmt.Errorf("%w: %w", engine.ErrRequest, err)
 	}
 	return e.tokens(kindRender, payload)
 }

@@ -134,11 +134,11 @@ func (s *server) do(ctx context.Context, f frame) (engine.Usage, error) {
 	case kindEmbed:
 		return engine.Usage{}, s.embed(ctx, f)
 	case kindRender:
-		var messages []engine.Message
-		if err := json.Unmarshal(f.payload, &messages); err != nil {
+		var r renderRequest
+		if err := json.Unmarshal(f.payload, &r); err != nil {
 			return engine.Usage{}, frameError("%v", err)
 		}
-		tokens, err := s.engine.Render(messages)
+		tokens, err := s.engine.RenderTools(r.Messages, r.Tools)
 		return engine.Usage{}, s.sendTokens(f.id, tokens, err)
 	case kindEncode:
 		tokens, err := s.engine.Encode(string(f.payload))
@@ -163,7 +163,7 @@ func (s *server) chat(ctx context.Context, f frame) (engine.Usage, error) {
 		return engine.Usage{}, frameError("%v", err)
 	}
 	r.Prompt = string(r.Text)
-	return s.engine.Resume(ctx, r.ChatRequest, r.Made, func(d engine.Delta) error {
+	return s.engine.Resume(ctx, r.ChatRequest, r.Said, func(d engine.Delta) error {
 		var p pack
 		p.text(d.Text)
 		p.scores(d.Tokens)
@@ -176,7 +176,7 @@ func (s *server) score(ctx context.Context, f frame) error {
 	if err := json.Unmarshal(f.payload, &r); err != nil {
 		return frameError("%v", err)
 	}
-	scores, err := s.engine.Score(ctx, r.Prompt, r.Continuation)
+	scores, err := s.engine.ScoreBound(ctx, r.Prompt, r.Continuation, r.Constraint, r.Made)
 	if err != nil {
 		return err
 	}

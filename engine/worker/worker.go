@@ -37,6 +37,8 @@ type Opened struct {
 // A Served engine is what a worker runs.
 type Served interface {
 	engine.Checker
+	engine.BoundScorer
+	engine.ToolRenderer
 	// Resume goes on with an answer of which made are the tokens so far.
 	Resume(ctx context.Context, r engine.ChatRequest, made []engine.Token, emit func(engine.Delta) error) (engine.Usage, error)
 	// Piece is the bytes of one token; control tokens have none.
@@ -69,11 +71,18 @@ const (
 type chatRequest struct {
 	engine.ChatRequest
 	Text []byte         // Prompt, which need not be UTF-8
-	Made []engine.Token `json:",omitempty"`
+	Said []engine.Token `json:",omitempty"` // what was made before
 }
 
 type scoreRequest struct {
 	Prompt, Continuation []engine.Token
+	Constraint           engine.Constraint
+	Made                 int `json:",omitempty"`
+}
+
+type renderRequest struct {
+	Messages []engine.Message
+	Tools    []engine.Tool `json:",omitempty"`
 }
 
 // done ends a request.

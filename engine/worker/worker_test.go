@@ -80,7 +80,7 @@ func start(t *testing.T, w *workers, o worker.Options) *worker.Engine {
 	t.Helper()
 	w.t = t
 	if w.path == "" {
-		w.path = enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16})
+		w.path = enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16, Context: 1024})
 	}
 	e, err := worker.Start(t.Context(), w.spawn, worker.Load{Path: w.path}, o)
 	if err != nil {

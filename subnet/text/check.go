@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/engine/grammar"
 )
 
 // reply is an answer put together from its chunks.
@@ -49,6 +50,10 @@ type form struct {
 	stop     []string
 	limit    int // tokens
 	evidence int // alternatives per token
+
+	made       []engine.Token // the end of prompt that is the answer so far
+	constraint engine.Constraint
+	grammar    *grammar.Grammar // of constraint; nil binds nothing
 }
 
 // contextSlack is how many tokens before the end of its context an engine may
@@ -77,9 +82,12 @@ func (f form) broken(r reply) string {
 			return fmt.Sprintf("token %d is %d, the vocabulary has %d", i, t.Token, model.Vocabulary)
 		case i < n-1 && f.engine.Ends(t.Token):
 			return fmt.Sprintf("%d tokens after the end of the turn", n-1-i)
-		case len(t.Top) < min(f.evidence, max(model.Vocabulary, 1)):
+		case len(t.Top) < f.alternatives():
 			return fmt.Sprintf("token %d has %d log-probabilities, %d are asked for", i, len(t.Top), f.evidence)
 		}
+	}
+	if why := f.unbound(r); why != "" {
+		return why
 	}
 	decoded := f.engine.Decode(r.ids())
 	stopped, same := ending(decoded, r.text, f.stop)
@@ -129,7 +137,7 @@ type finding struct {
 
 // replay compares a reply with what the checker's model says.
 func (f form) replay(ctx context.Context, r reply, s engine.Sampling, c Calibration) (finding, error) {
-	scores, err := f.engine.Score(ctx, f.prompt, r.ids())
+	scores, err := engine.Score(ctx, f.engine, f.prompt, r.ids(), f.constraint, len(f.made))
 	if err != nil {
 		return finding{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/engine/chat"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/yuma"
 )
@@ -99,6 +100,9 @@ func (m *Mechanism) Work(ctx context.Context, t subnet.Task, emit func([]byte) e
 		Stop:      r.Stop,
 		Sampling:  m.sampling(t, r),
 		TopCount:  max(m.manifest.Evidence, r.TopCount),
+
+		Constraint: m.constraint(r),
+		Made:       r.Made,
 	}, out.write)
 	if err != nil {
 		return blame(err)
@@ -119,10 +123,20 @@ func (m *Mechanism) read(t subnet.Task) (Request, []engine.Token, error) {
 	return r, prompt, nil
 }
 
+// constraint is what binds the answer to r: it must be whole within the limit.
+// Tokens that another miner made before count for both.
+func (m *Mechanism) constraint(r Request) engine.Constraint {
+	c := r.Constraint
+	if !c.IsZero() {
+		c.Within = r.Made + m.limit(r)
+	}
+	return c
+}
+
 // blame tells an engine's errors that are the asker's from those that pass.
 func blame(err error) error {
 	switch {
-	case errors.Is(err, engine.ErrTooLong):
+	case errors.Is(err, engine.ErrTooLong), errors.Is(err, engine.ErrRequest):
 		return fmt.Errorf("%w: %w", subnet.ErrBadTask, err)
 	case errors.Is(err, engine.ErrBusy):
 		return fmt.Errorf("%w: %w", subnet.ErrBusy, err)
@@ -146,7 +160,7 @@ func (m *Mechanism) prompt(r Request) ([]engine.Token, error) {
 		}
 		return r.Tokens, nil
 	case len(r.Messages) > 0:
-		return m.engine.Render(r.Messages)
+		return chat.Render(m.engine, r.Messages, r.Constraint.Tools)
 	default:
 		return m.engine.Encode(r.Prompt)
 	}
@@ -270,7 +284,14 @@ func (m *Mechanism) open(t subnet.Trial) (*exam, verdict) {
 	if err != nil {
 		return nil, verdict{failed: err.Error(), cheated: true}
 	}
-	f := form{engine: m.engine, prompt: prompt, stop: request.Stop, limit: m.limit(request), evidence: m.manifest.Evidence}
+	g, err := request.grammar()
+	if err != nil {
+		return nil, verdict{note: "the request cannot be checked: " + err.Error()}
+	}
+	f := form{
+		engine: m.engine, prompt: prompt, stop: request.Stop, limit: m.limit(request), evidence: m.manifest.Evidence,
+		made: prompt[len(prompt)-request.Made:], constraint: m.constraint(request), grammar: g,
+	}
 	if broken := f.broken(r); broken != "" {
 		return nil, verdict{failed: broken, cheated: true}
 	}
@@ -292,6 +313,10 @@ func (m *Mechanism) check(ctx context.Context, e *exam, v verdict) (verdict, err
 	found, err := e.form.replay(ctx, e.reply, e.sampling, calibration)
 	if errors.Is(err, engine.ErrTooLong) {
 		v.note = "too long for this validator to check"
+		return v, nil
+	}
+	if errors.Is(err, engine.ErrUnsupported) {
+		v.note = "this validator's engine cannot check it: " + err.Error()
 		return v, nil
 	}
 	if err != nil {

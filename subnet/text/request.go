@@ -41,6 +41,15 @@ type Request struct {
 	TopK        int      // 0 means all that the sampler looks at
 	UserSeed    []byte   // mixed into the answer's seed; at most 64 bytes
 	TopCount    int      // alternatives per token wanted, 0 to 20
+
+	// Made is how many of the last Tokens are the answer so far, of which the
+	// text is out: fewer than all. The answer goes on in mid-character and in
+	// mid-stop-text where they end, and MaxTokens counts what is new.
+	Made int
+
+	// Constraint binds the answer. Its Within is not sent: it is the limit of
+	// the answer's tokens, see Mechanism.
+	Constraint engine.Constraint
 }
 
 // Encode returns the request's bytes for a task's body, or [ErrMalformed].
@@ -51,10 +60,11 @@ func (r Request) Encode() ([]byte, error) {
 	m := textv1.Request{
 		Prompt: r.Prompt, MaxTokens: uint32(r.MaxTokens), Stop: r.Stop,
 		Temperature: r.Temperature, TopP: r.TopP, MinP: r.MinP, TopK: uint32(r.TopK),
-		UserSeed: r.UserSeed, TopCount: uint32(r.TopCount),
+		UserSeed: r.UserSeed, TopCount: uint32(r.TopCount), Made: uint32(r.Made),
 	}
+	encodeConstraint(&m, r.Constraint)
 	for _, t := range r.Messages {
-		m.Messages = append(m.Messages, textv1.Message{Role: string(t.Role), Content: t.Content})
+		m.Messages = append(m.Messages, encodeMessage(t))
 	}
 	for _, t := range r.Tokens {
 		m.Tokens = append(m.Tokens, uint32(t))
@@ -86,10 +96,14 @@ func DecodeRequest(b []byte) (Request, error) {
 	r := Request{
 		Prompt: m.Prompt, MaxTokens: int(m.MaxTokens), Stop: m.Stop,
 		Temperature: m.Temperature, TopP: m.TopP, MinP: m.MinP, TopK: int(m.TopK),
-		UserSeed: m.UserSeed, TopCount: int(m.TopCount),
+		UserSeed: m.UserSeed, TopCount: int(m.TopCount), Made: int(m.Made),
+	}
+	var err error
+	if r.Constraint, err = decodeConstraint(&m); err != nil {
+		return Request{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	for _, t := range m.Messages {
-		r.Messages = append(r.Messages, engine.Message{Role: engine.Role(t.Role), Content: t.Content})
+		r.Messages = append(r.Messages, decodeMessage(t))
 	}
 	for _, t := range m.Tokens {
 		r.Tokens = append(r.Tokens, engine.Token(t)) // above 2³¹−1 it turns negative, and check refuses it
@@ -103,6 +117,9 @@ func (r Request) check() error {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if err := r.checkSampling(); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if err := r.checkConstraint(); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return nil
@@ -122,17 +139,14 @@ func (r Request) checkPrompt() error {
 		return fmt.Errorf("%d messages, at most %d are allowed", len(r.Messages), maxMessages)
 	case len(r.Tokens) > maxTokens:
 		return fmt.Errorf("%d tokens, at most %d are allowed", len(r.Tokens), maxTokens)
+	case r.Made < 0 || r.Made > 0 && r.Made >= len(r.Tokens):
+		return fmt.Errorf("%d tokens are made already, fewer than the %d tokens that are given must be", r.Made, len(r.Tokens))
 	case !utf8.ValidString(r.Prompt):
 		return errors.New("the prompt is not UTF-8")
 	}
 	for i, m := range r.Messages {
-		switch m.Role {
-		case engine.System, engine.User, engine.Assistant:
-		default:
-			return fmt.Errorf("message %d has the role %.20q, use system, user or assistant", i, m.Role)
-		}
-		if !utf8.ValidString(m.Content) {
-			return fmt.Errorf("message %d is not UTF-8", i)
+		if err := checkMessage(m); err != nil {
+			return fmt.Errorf("message %d %w", i, err)
 		}
 	}
 	for i, t := range r.Tokens {

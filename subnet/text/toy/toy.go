@@ -47,7 +47,10 @@ type Engine struct {
 	scored  atomic.Int64
 }
 
-var _ engine.Checker = (*Engine)(nil)
+var (
+	_ engine.Checker     = (*Engine)(nil)
+	_ engine.BoundScorer = (*Engine)(nil)
+)
 
 // New returns the model.
 func New(o Options) *Engine {
@@ -79,6 +82,10 @@ func (e *Engine) Chat(ctx context.Context, r engine.ChatRequest, emit func(engin
 	if err != nil {
 		return engine.Usage{}, err
 	}
+	bound, err := bind(r.Constraint, tokens[len(tokens)-r.Made:])
+	if err != nil {
+		return engine.Usage{}, err
+	}
 	usage := engine.Usage{Prompt: len(tokens), Finish: engine.FinishLength}
 	limit := e.options.Context - len(tokens)
 	if limit <= 0 {
@@ -92,8 +99,10 @@ func (e *Engine) Chat(ctx context.Context, r engine.ChatRequest, emit func(engin
 		if err := e.pause(ctx); err != nil {
 			return usage, err
 		}
-		top := e.candidates(tokens, call, engine.MaxTop)
+		logits := e.logits(tokens, call)
+		top := bound.candidates(logits, logits.LogSum())
 		picked := top[r.Sampling.Pick(top, len(tokens))]
+		bound.advance(picked.Token)
 		tokens = append(tokens, picked.Token)
 		usage.Completion++
 		d := engine.Delta{Tokens: []engine.TokenScore{{
@@ -175,12 +184,6 @@ func (e *Engine) prompt(r engine.ChatRequest) ([]engine.Token, error) {
 	}
 }
 
-// candidates returns the n likeliest tokens after tokens.
-func (e *Engine) candidates(tokens []engine.Token, call uint64, n int) []engine.Candidate {
-	logits := e.logits(tokens, call)
-	return logits.Top(n, logits.LogSum())
-}
-
 // logits are normal around the function of the last three tokens that the
 // model is, for printable bytes and the end of the turn.
 func (e *Engine) logits(tokens []engine.Token, call uint64) engine.Logits {
@@ -215,6 +218,15 @@ func (e *Engine) logits(tokens []engine.Token, call uint64) engine.Logits {
 
 // Score scores continuation by the model.
 func (e *Engine) Score(ctx context.Context, prompt, continuation []engine.Token) ([]engine.TokenScore, error) {
+	return e.ScoreBound(ctx, prompt, continuation, engine.Constraint{}, 0)
+}
+
+// ScoreBound scores continuation by the model where c bound it.
+func (e *Engine) ScoreBound(ctx context.Context, prompt, continuation []engine.Token, c engine.Constraint, made int) ([]engine.TokenScore, error) {
+	bound, err := bind(c, prompt[len(prompt)-made:])
+	if err != nil {
+		return nil, err
+	}
 	if n := len(prompt) + len(continuation); n > e.options.Context {
 		return nil, fmt.Errorf("%w: %d tokens, at most %d", engine.ErrTooLong, n, e.options.Context)
 	}
@@ -227,7 +239,8 @@ func (e *Engine) Score(ctx context.Context, prompt, continuation []engine.Token)
 		}
 		logits := e.logits(tokens, call)
 		sum := logits.LogSum()
-		scores = append(scores, engine.TokenScore{Token: t, LogProb: logits.LogProb(t, sum), Top: logits.Top(engine.MaxTop, sum)})
+		scores = append(scores, engine.TokenScore{Token: t, LogProb: logits.LogProb(t, sum), Top: bound.candidates(logits, sum)})
+		bound.advance(t)
 		tokens = append(tokens, t)
 	}
 	e.scored.Add(int64(len(continuation)))
@@ -279,6 +292,9 @@ func (e *Engine) Decode(tokens []engine.Token) string {
 	}
 	return b.String()
 }
+
+// Piece is a token's byte; the marks of turns have none.
+func (e *Engine) Piece(t engine.Token) string { return pieces{}.Piece(t) }
 
 // Ends tells whether t is the end of a turn.
 func (e *Engine) Ends(t engine.Token) bool { return t == endOfTurn }

@@ -27,6 +27,66 @@ var _ = math.Inf
 // proto package needs to be updated.
 const _ = proto.GoGoProtoPackageIsVersion3 // please upgrade the proto package
 
+// Answer is what the text of an answer must be.
+type Answer int32
+
+const (
+	// ANSWER_UNSPECIFIED is free text.
+	Answer_ANSWER_UNSPECIFIED Answer = 0
+	// ANSWER_OBJECT is any JSON object.
+	Answer_ANSWER_OBJECT Answer = 1
+	// ANSWER_SCHEMA is JSON that the request's schema describes.
+	Answer_ANSWER_SCHEMA Answer = 2
+)
+
+var Answer_name = map[int32]string{
+	0: "ANSWER_UNSPECIFIED",
+	1: "ANSWER_OBJECT",
+	2: "ANSWER_SCHEMA",
+}
+
+var Answer_value = map[string]int32{
+	"ANSWER_UNSPECIFIED": 0,
+	"ANSWER_OBJECT":      1,
+	"ANSWER_SCHEMA":      2,
+}
+
+func (x Answer) String() string {
+	return proto.EnumName(Answer_name, int32(x))
+}
+
+func (Answer) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_6889a97f8ddb3ee7, []int{0}
+}
+
+// ToolChoice says whether tools are called.
+type ToolChoice int32
+
+const (
+	// TOOL_CHOICE_UNSPECIFIED leaves it to the model.
+	ToolChoice_TOOL_CHOICE_UNSPECIFIED ToolChoice = 0
+	// TOOL_CHOICE_REQUIRED demands a call.
+	ToolChoice_TOOL_CHOICE_REQUIRED ToolChoice = 1
+)
+
+var ToolChoice_name = map[int32]string{
+	0: "TOOL_CHOICE_UNSPECIFIED",
+	1: "TOOL_CHOICE_REQUIRED",
+}
+
+var ToolChoice_value = map[string]int32{
+	"TOOL_CHOICE_UNSPECIFIED": 0,
+	"TOOL_CHOICE_REQUIRED":    1,
+}
+
+func (x ToolChoice) String() string {
+	return proto.EnumName(ToolChoice_name, int32(x))
+}
+
+func (ToolChoice) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_6889a97f8ddb3ee7, []int{1}
+}
+
 // Finish says why an answer ended.
 type Finish int32
 
@@ -56,7 +116,7 @@ func (x Finish) String() string {
 }
 
 func (Finish) EnumDescriptor() ([]byte, []int) {
-	return fileDescriptor_6889a97f8ddb3ee7, []int{0}
+	return fileDescriptor_6889a97f8ddb3ee7, []int{2}
 }
 
 // Request asks a model to go on with a text. Exactly one of messages, prompt
@@ -81,6 +141,20 @@ type Request struct {
 	UserSeed []byte `protobuf:"bytes,10,opt,name=user_seed,json=userSeed,proto3" json:"user_seed,omitempty"`
 	// top_count is how many alternatives per token the asker wants to see.
 	TopCount uint32 `protobuf:"varint,11,opt,name=top_count,json=topCount,proto3" json:"top_count,omitempty"`
+	// answer says what the answer's text must be, schema what its JSON.
+	Answer Answer `protobuf:"varint,12,opt,name=answer,proto3,enum=plexus.text.v1.Answer" json:"answer,omitempty"`
+	// schema is a JSON Schema, with ANSWER_SCHEMA.
+	Schema []byte `protobuf:"bytes,13,opt,name=schema,proto3" json:"schema,omitempty"`
+	// tools are what the answer may call; they go into the prompt of messages.
+	Tools      []Tool     `protobuf:"bytes,14,rep,name=tools,proto3" json:"tools"`
+	ToolChoice ToolChoice `protobuf:"varint,15,opt,name=tool_choice,json=toolChoice,proto3,enum=plexus.text.v1.ToolChoice" json:"tool_choice,omitempty"`
+	// only names the one tool that must be called.
+	Only string `protobuf:"bytes,16,opt,name=only,proto3" json:"only,omitempty"`
+	// single allows one call at most.
+	Single bool `protobuf:"varint,17,opt,name=single,proto3" json:"single,omitempty"`
+	// made is how many of the last tokens are the answer so far, which another
+	// miner gave: characters and stop texts may begin in them.
+	Made uint32 `protobuf:"varint,20,opt,name=made,proto3" json:"made,omitempty"`
 }
 
 func (m *Request) Reset()         { *m = Request{} }
@@ -193,18 +267,195 @@ func (m *Request) GetTopCount() uint32 {
 	return 0
 }
 
+func (m *Request) GetAnswer() Answer {
+	if m != nil {
+		return m.Answer
+	}
+	return Answer_ANSWER_UNSPECIFIED
+}
+
+func (m *Request) GetSchema() []byte {
+	if m != nil {
+		return m.Schema
+	}
+	return nil
+}
+
+func (m *Request) GetTools() []Tool {
+	if m != nil {
+		return m.Tools
+	}
+	return nil
+}
+
+func (m *Request) GetToolChoice() ToolChoice {
+	if m != nil {
+		return m.ToolChoice
+	}
+	return ToolChoice_TOOL_CHOICE_UNSPECIFIED
+}
+
+func (m *Request) GetOnly() string {
+	if m != nil {
+		return m.Only
+	}
+	return ""
+}
+
+func (m *Request) GetSingle() bool {
+	if m != nil {
+		return m.Single
+	}
+	return false
+}
+
+func (m *Request) GetMade() uint32 {
+	if m != nil {
+		return m.Made
+	}
+	return 0
+}
+
+// Tool is a function that an answer may call.
+type Tool struct {
+	Name        string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// parameters is a JSON Schema of an object; none means no arguments.
+	Parameters []byte `protobuf:"bytes,3,opt,name=parameters,proto3" json:"parameters,omitempty"`
+}
+
+func (m *Tool) Reset()         { *m = Tool{} }
+func (m *Tool) String() string { return proto.CompactTextString(m) }
+func (*Tool) ProtoMessage()    {}
+func (*Tool) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6889a97f8ddb3ee7, []int{1}
+}
+func (m *Tool) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Tool) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Tool.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Tool) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Tool.Merge(m, src)
+}
+func (m *Tool) XXX_Size() int {
+	return m.Size()
+}
+func (m *Tool) XXX_DiscardUnknown() {
+	xxx_messageInfo_Tool.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Tool proto.InternalMessageInfo
+
+func (m *Tool) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+func (m *Tool) GetDescription() string {
+	if m != nil {
+		return m.Description
+	}
+	return ""
+}
+
+func (m *Tool) GetParameters() []byte {
+	if m != nil {
+		return m.Parameters
+	}
+	return nil
+}
+
+// ToolCall is a call that an assistant made.
+type ToolCall struct {
+	Id   string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// arguments is a JSON object.
+	Arguments string `protobuf:"bytes,3,opt,name=arguments,proto3" json:"arguments,omitempty"`
+}
+
+func (m *ToolCall) Reset()         { *m = ToolCall{} }
+func (m *ToolCall) String() string { return proto.CompactTextString(m) }
+func (*ToolCall) ProtoMessage()    {}
+func (*ToolCall) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6889a97f8ddb3ee7, []int{2}
+}
+func (m *ToolCall) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ToolCall) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ToolCall.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ToolCall) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ToolCall.Merge(m, src)
+}
+func (m *ToolCall) XXX_Size() int {
+	return m.Size()
+}
+func (m *ToolCall) XXX_DiscardUnknown() {
+	xxx_messageInfo_ToolCall.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ToolCall proto.InternalMessageInfo
+
+func (m *ToolCall) GetId() string {
+	if m != nil {
+		return m.Id
+	}
+	return ""
+}
+
+func (m *ToolCall) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+func (m *ToolCall) GetArguments() string {
+	if m != nil {
+		return m.Arguments
+	}
+	return ""
+}
+
 // Message is one turn of a conversation.
 type Message struct {
-	// role is "system", "user" or "assistant".
+	// role is "system", "user", "assistant" or "tool".
 	Role    string `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// tool_calls are an assistant's.
+	ToolCalls []ToolCall `protobuf:"bytes,3,rep,name=tool_calls,json=toolCalls,proto3" json:"tool_calls"`
+	// tool_call_id is the call that a tool's message answers.
+	ToolCallId string `protobuf:"bytes,4,opt,name=tool_call_id,json=toolCallId,proto3" json:"tool_call_id,omitempty"`
 }
 
 func (m *Message) Reset()         { *m = Message{} }
 func (m *Message) String() string { return proto.CompactTextString(m) }
 func (*Message) ProtoMessage()    {}
 func (*Message) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6889a97f8ddb3ee7, []int{1}
+	return fileDescriptor_6889a97f8ddb3ee7, []int{3}
 }
 func (m *Message) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -247,6 +498,20 @@ func (m *Message) GetContent() string {
 	return ""
 }
 
+func (m *Message) GetToolCalls() []ToolCall {
+	if m != nil {
+		return m.ToolCalls
+	}
+	return nil
+}
+
+func (m *Message) GetToolCallId() string {
+	if m != nil {
+		return m.ToolCallId
+	}
+	return ""
+}
+
 // Chunk is a piece of an answer.
 type Chunk struct {
 	// text is whole UTF-8; tokens may run ahead of it.
@@ -262,7 +527,7 @@ func (m *Chunk) Reset()         { *m = Chunk{} }
 func (m *Chunk) String() string { return proto.CompactTextString(m) }
 func (*Chunk) ProtoMessage()    {}
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6889a97f8ddb3ee7, []int{2}
+	return fileDescriptor_6889a97f8ddb3ee7, []int{4}
 }
 func (m *Chunk) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -334,7 +599,7 @@ func (m *Token) Reset()         { *m = Token{} }
 func (m *Token) String() string { return proto.CompactTextString(m) }
 func (*Token) ProtoMessage()    {}
 func (*Token) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6889a97f8ddb3ee7, []int{3}
+	return fileDescriptor_6889a97f8ddb3ee7, []int{5}
 }
 func (m *Token) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -403,7 +668,7 @@ func (m *Usage) Reset()         { *m = Usage{} }
 func (m *Usage) String() string { return proto.CompactTextString(m) }
 func (*Usage) ProtoMessage()    {}
 func (*Usage) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6889a97f8ddb3ee7, []int{4}
+	return fileDescriptor_6889a97f8ddb3ee7, []int{6}
 }
 func (m *Usage) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -454,8 +719,12 @@ func (m *Usage) GetCompletion() uint32 {
 }
 
 func init() {
+	proto.RegisterEnum("plexus.text.v1.Answer", Answer_name, Answer_value)
+	proto.RegisterEnum("plexus.text.v1.ToolChoice", ToolChoice_name, ToolChoice_value)
 	proto.RegisterEnum("plexus.text.v1.Finish", Finish_name, Finish_value)
 	proto.RegisterType((*Request)(nil), "plexus.text.v1.Request")
+	proto.RegisterType((*Tool)(nil), "plexus.text.v1.Tool")
+	proto.RegisterType((*ToolCall)(nil), "plexus.text.v1.ToolCall")
 	proto.RegisterType((*Message)(nil), "plexus.text.v1.Message")
 	proto.RegisterType((*Chunk)(nil), "plexus.text.v1.Chunk")
 	proto.RegisterType((*Token)(nil), "plexus.text.v1.Token")
@@ -465,45 +734,63 @@ func init() {
 func init() { proto.RegisterFile("plexus/text/v1/text.proto", fileDescriptor_6889a97f8ddb3ee7) }
 
 var fileDescriptor_6889a97f8ddb3ee7 = []byte{
-	// 604 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x6c, 0x53, 0xcd, 0x6e, 0xd3, 0x4c,
-	0x14, 0xcd, 0x38, 0xff, 0x37, 0x4d, 0xbf, 0x7e, 0x03, 0xb4, 0x03, 0x08, 0x63, 0xb2, 0xb2, 0x40,
-	0x24, 0x6a, 0xbb, 0x40, 0xc0, 0xae, 0x7f, 0x34, 0xa2, 0x94, 0x68, 0x92, 0x0a, 0x89, 0x4d, 0xe4,
-	0xda, 0x43, 0x62, 0x25, 0xf6, 0x0c, 0xf6, 0xb8, 0xe4, 0x31, 0x78, 0x11, 0x5e, 0x82, 0x55, 0x97,
-	0x5d, 0xb2, 0x42, 0xa8, 0x79, 0x11, 0x34, 0xe3, 0x71, 0x95, 0x56, 0xac, 0x7c, 0xef, 0x39, 0xe7,
-	0xfa, 0xce, 0x9c, 0x7b, 0x07, 0x1e, 0x8a, 0x39, 0x5b, 0x64, 0x69, 0x4f, 0xb2, 0x85, 0xec, 0x5d,
-	0x6c, 0xeb, 0x6f, 0x57, 0x24, 0x5c, 0x72, 0xbc, 0x9e, 0x53, 0x5d, 0x0d, 0x5d, 0x6c, 0x3f, 0xba,
-	0x3f, 0xe1, 0x13, 0xae, 0xa9, 0x9e, 0x8a, 0x72, 0x55, 0xe7, 0xa7, 0x05, 0x75, 0xca, 0xbe, 0x66,
-	0x2c, 0x95, 0xf8, 0x35, 0x34, 0x22, 0x96, 0xa6, 0xde, 0x84, 0xa5, 0x04, 0x39, 0x65, 0xb7, 0xb5,
-	0xb3, 0xd5, 0xbd, 0xfd, 0x93, 0xee, 0x87, 0x9c, 0xdf, 0xab, 0x5c, 0xfe, 0x7e, 0x5a, 0xa2, 0x37,
-	0x72, 0xbc, 0x09, 0x35, 0x91, 0xf0, 0x48, 0x48, 0x62, 0x39, 0xc8, 0x6d, 0x52, 0x93, 0x29, 0x5c,
-	0xf2, 0x19, 0x8b, 0x53, 0x52, 0x76, 0xca, 0x6e, 0x9b, 0x9a, 0x0c, 0x3f, 0x01, 0x88, 0xbc, 0xc5,
-	0xd8, 0x70, 0x15, 0x07, 0xb9, 0x6d, 0xda, 0x8c, 0xbc, 0xc5, 0x28, 0xa7, 0x31, 0x54, 0x52, 0xc9,
-	0x05, 0xa9, 0x3a, 0x65, 0xb7, 0x49, 0x75, 0x8c, 0x1d, 0x68, 0x49, 0x16, 0x09, 0x96, 0x78, 0x32,
-	0x4b, 0x18, 0xa9, 0x39, 0xc8, 0xb5, 0xe8, 0x2a, 0x84, 0xef, 0x41, 0x55, 0x72, 0x31, 0x16, 0xa4,
-	0xae, 0xb9, 0x8a, 0xe4, 0x62, 0xa0, 0xc0, 0x28, 0x8c, 0xc7, 0x82, 0x34, 0x72, 0x30, 0x0a, 0xe3,
-	0x41, 0xa1, 0x9c, 0x91, 0xa6, 0xee, 0xac, 0x94, 0xef, 0xf1, 0x63, 0x68, 0x66, 0x29, 0x4b, 0xc6,
-	0x29, 0x63, 0x01, 0x01, 0x07, 0xb9, 0x6b, 0xb4, 0xa1, 0x80, 0x21, 0x63, 0x81, 0x22, 0x55, 0x85,
-	0xcf, 0xb3, 0x58, 0x92, 0x96, 0xae, 0x6a, 0x48, 0x2e, 0xf6, 0x55, 0xde, 0x79, 0x05, 0x75, 0x63,
-	0x8c, 0x3a, 0x79, 0xc2, 0xe7, 0x8c, 0x20, 0x6d, 0x83, 0x8e, 0x31, 0x81, 0xba, 0xcf, 0x63, 0xc9,
-	0xe2, 0xc2, 0x9d, 0x22, 0xed, 0xfc, 0x40, 0x50, 0xdd, 0x9f, 0x66, 0xf1, 0x4c, 0xd5, 0x29, 0x8f,
-	0x8b, 0x3a, 0x15, 0xe3, 0xdd, 0x1b, 0xf3, 0x2c, 0x3d, 0x8d, 0x07, 0x77, 0xa7, 0xa1, 0xdd, 0x32,
-	0xb3, 0x28, 0x9c, 0xed, 0x42, 0xed, 0x4b, 0x18, 0x87, 0xe9, 0x94, 0x94, 0x1d, 0xe4, 0xae, 0xef,
-	0x6c, 0xde, 0x2d, 0x3a, 0xd2, 0x2c, 0x35, 0x2a, 0xfc, 0x02, 0xaa, 0x99, 0x3a, 0xb9, 0x1e, 0xc2,
-	0x3f, 0x7a, 0x9c, 0x29, 0x92, 0xe6, 0x9a, 0x4e, 0x04, 0x55, 0xdd, 0x13, 0xaf, 0x83, 0x15, 0x06,
-	0xfa, 0xb0, 0x6d, 0x6a, 0x85, 0x81, 0xba, 0xe2, 0x9c, 0x4f, 0x44, 0xc2, 0xcf, 0xf5, 0x15, 0x2d,
-	0x5a, 0xa4, 0x78, 0x0b, 0xea, 0xca, 0xb8, 0x30, 0x58, 0x59, 0x01, 0xd1, 0x0f, 0x52, 0xfc, 0x0c,
-	0xd6, 0x14, 0x61, 0x74, 0x6a, 0x09, 0xca, 0x7a, 0xa0, 0x5c, 0x9c, 0x18, 0xa8, 0xf3, 0x09, 0xaa,
-	0xba, 0xfd, 0xca, 0x7a, 0xe5, 0x2d, 0x57, 0xd6, 0xcb, 0xf7, 0xfc, 0x29, 0x0b, 0x74, 0xd7, 0x36,
-	0x35, 0x19, 0xb6, 0x01, 0x7c, 0x1e, 0x89, 0x39, 0x93, 0x21, 0x8f, 0xb5, 0x11, 0x6d, 0xba, 0x82,
-	0x3c, 0x3f, 0x80, 0x5a, 0x6e, 0x03, 0xde, 0x04, 0x7c, 0xd4, 0x3f, 0xed, 0x0f, 0x8f, 0xc7, 0x67,
-	0xa7, 0xc3, 0xc1, 0xe1, 0x7e, 0xff, 0xa8, 0x7f, 0x78, 0xb0, 0x51, 0xc2, 0xff, 0x41, 0xcb, 0xe0,
-	0xc3, 0xd1, 0xc7, 0xc1, 0x06, 0xc2, 0xff, 0x43, 0xdb, 0x00, 0x27, 0x87, 0xa7, 0xef, 0x46, 0xc7,
-	0x1b, 0xd6, 0xde, 0xe8, 0xf2, 0xda, 0x46, 0x57, 0xd7, 0x36, 0xfa, 0x73, 0x6d, 0xa3, 0xef, 0x4b,
-	0xbb, 0x74, 0xb5, 0xb4, 0x4b, 0xbf, 0x96, 0x76, 0xe9, 0xf3, 0x9b, 0x49, 0x28, 0xa7, 0xd9, 0x79,
-	0xd7, 0xe7, 0x51, 0x2f, 0xf7, 0xf3, 0x65, 0xcc, 0xe4, 0x37, 0x9e, 0xcc, 0x4c, 0xda, 0xf3, 0x44,
-	0xd8, 0xbb, 0xfd, 0x76, 0xdf, 0xaa, 0xef, 0xc5, 0xf6, 0x79, 0x4d, 0x3f, 0xcc, 0xdd, 0xbf, 0x01,
-	0x00, 0x00, 0xff, 0xff, 0x14, 0xaf, 0xd2, 0xc5, 0xdb, 0x03, 0x00, 0x00,
+	// 892 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x6c, 0x55, 0xcd, 0x72, 0xe3, 0x44,
+	0x10, 0xb6, 0xfc, 0xef, 0x76, 0x9c, 0xf5, 0x0e, 0x61, 0x33, 0xec, 0x82, 0x11, 0x3e, 0xa9, 0x42,
+	0x61, 0x93, 0xec, 0x09, 0xb6, 0x38, 0x24, 0x8a, 0x42, 0x0c, 0xd9, 0x38, 0x8c, 0x9d, 0xda, 0x2a,
+	0x8a, 0x2a, 0x95, 0x22, 0x0d, 0xb6, 0xca, 0x92, 0x66, 0x90, 0x46, 0xd9, 0xf0, 0x16, 0x1c, 0x79,
+	0x09, 0x1e, 0x80, 0x37, 0xd8, 0xe3, 0x1e, 0x39, 0x51, 0x54, 0xf2, 0x22, 0xd4, 0x8c, 0xc6, 0x5e,
+	0x6d, 0x36, 0x27, 0x75, 0x7f, 0xdd, 0xd3, 0x5f, 0xd7, 0xd7, 0x3d, 0x23, 0xf8, 0x84, 0x47, 0xf4,
+	0x26, 0xcf, 0xc6, 0x82, 0xde, 0x88, 0xf1, 0xf5, 0xbe, 0xfa, 0x8e, 0x78, 0xca, 0x04, 0x43, 0xdb,
+	0x45, 0x68, 0xa4, 0xa0, 0xeb, 0xfd, 0xa7, 0x3b, 0x0b, 0xb6, 0x60, 0x2a, 0x34, 0x96, 0x56, 0x91,
+	0x35, 0xfc, 0xbb, 0x0e, 0x2d, 0x42, 0x7f, 0xcb, 0x69, 0x26, 0xd0, 0x37, 0xd0, 0x8e, 0x69, 0x96,
+	0x79, 0x0b, 0x9a, 0x61, 0xc3, 0xac, 0x59, 0xdd, 0x83, 0xdd, 0xd1, 0xfb, 0x45, 0x46, 0x2f, 0x8b,
+	0xf8, 0x51, 0xfd, 0xcd, 0xbf, 0x9f, 0x57, 0xc8, 0x26, 0x1d, 0x3d, 0x81, 0x26, 0x4f, 0x59, 0xcc,
+	0x05, 0xae, 0x9a, 0x86, 0xd5, 0x21, 0xda, 0x93, 0xb8, 0x60, 0x2b, 0x9a, 0x64, 0xb8, 0x66, 0xd6,
+	0xac, 0x1e, 0xd1, 0x1e, 0xfa, 0x0c, 0x20, 0xf6, 0x6e, 0x5c, 0x1d, 0xab, 0x9b, 0x86, 0xd5, 0x23,
+	0x9d, 0xd8, 0xbb, 0x99, 0x17, 0x61, 0x04, 0xf5, 0x4c, 0x30, 0x8e, 0x1b, 0x66, 0xcd, 0xea, 0x10,
+	0x65, 0x23, 0x13, 0xba, 0x82, 0xc6, 0x9c, 0xa6, 0x9e, 0xc8, 0x53, 0x8a, 0x9b, 0xa6, 0x61, 0x55,
+	0x49, 0x19, 0x42, 0x1f, 0x41, 0x43, 0x30, 0xee, 0x72, 0xdc, 0x52, 0xb1, 0xba, 0x60, 0xfc, 0x42,
+	0x82, 0x71, 0x98, 0xb8, 0x1c, 0xb7, 0x0b, 0x30, 0x0e, 0x93, 0x8b, 0x75, 0xe6, 0x0a, 0x77, 0x14,
+	0xb3, 0xcc, 0xfc, 0x11, 0x3d, 0x83, 0x4e, 0x9e, 0xd1, 0xd4, 0xcd, 0x28, 0x0d, 0x30, 0x98, 0x86,
+	0xb5, 0x45, 0xda, 0x12, 0x98, 0x51, 0x1a, 0xc8, 0xa0, 0x3c, 0xe1, 0xb3, 0x3c, 0x11, 0xb8, 0xab,
+	0x4e, 0xb5, 0x05, 0xe3, 0xb6, 0xf4, 0xd1, 0x08, 0x9a, 0x5e, 0x92, 0xbd, 0xa6, 0x29, 0xde, 0x32,
+	0x0d, 0x6b, 0xfb, 0xe0, 0xc9, 0x7d, 0xd9, 0x0e, 0x55, 0x94, 0xe8, 0x2c, 0xa9, 0x4a, 0xe6, 0x2f,
+	0x69, 0xec, 0xe1, 0x9e, 0xa2, 0xd1, 0x1e, 0xfa, 0x5a, 0xb6, 0xc5, 0xa2, 0x0c, 0x6f, 0x2b, 0xf5,
+	0x77, 0xee, 0x97, 0x99, 0x33, 0x16, 0x69, 0xe9, 0x8b, 0x44, 0xf4, 0x02, 0xba, 0xd2, 0x70, 0xfd,
+	0x25, 0x0b, 0x7d, 0x8a, 0x1f, 0x29, 0xfa, 0xa7, 0x0f, 0x9d, 0xb3, 0x55, 0x06, 0x01, 0xb1, 0xb1,
+	0xa5, 0xca, 0x2c, 0x89, 0x7e, 0xc7, 0x7d, 0x35, 0x32, 0x65, 0xab, 0xd6, 0xc2, 0x64, 0x11, 0x51,
+	0xfc, 0xd8, 0x34, 0xac, 0x36, 0xd1, 0x9e, 0xcc, 0x8d, 0xbd, 0x80, 0xe2, 0x9d, 0x42, 0x30, 0x69,
+	0x0f, 0x7f, 0x81, 0xba, 0xac, 0x2c, 0x63, 0x89, 0x17, 0x53, 0x6c, 0x14, 0x75, 0xa4, 0x2d, 0xa7,
+	0x15, 0xd0, 0xcc, 0x4f, 0x43, 0x2e, 0x42, 0x96, 0xe8, 0xad, 0x28, 0x43, 0x68, 0x00, 0xc0, 0xbd,
+	0xd4, 0x8b, 0xa9, 0xa0, 0xa9, 0x5c, 0x0f, 0x29, 0x44, 0x09, 0x19, 0x9e, 0x41, 0x5b, 0xf5, 0xed,
+	0x45, 0x11, 0xda, 0x86, 0x6a, 0x18, 0xe8, 0xfa, 0xd5, 0x30, 0xd8, 0x30, 0x56, 0x4b, 0x8c, 0x9f,
+	0x42, 0xc7, 0x4b, 0x17, 0x79, 0x4c, 0x13, 0x51, 0x94, 0xeb, 0x90, 0x77, 0xc0, 0xf0, 0x4f, 0x03,
+	0x5a, 0x7a, 0x79, 0xe5, 0xe9, 0x94, 0x45, 0x9b, 0x7e, 0xa5, 0x8d, 0x30, 0xb4, 0x7c, 0x96, 0x08,
+	0x9a, 0xac, 0x37, 0x78, 0xed, 0xa2, 0xef, 0x00, 0x0a, 0x89, 0xbd, 0x28, 0x2a, 0xd6, 0xb8, 0x7b,
+	0x80, 0x1f, 0x54, 0xd8, 0x8b, 0xd6, 0xd3, 0xe9, 0x08, 0xed, 0x67, 0xc8, 0x84, 0xad, 0xcd, 0x71,
+	0x37, 0x0c, 0xd4, 0xae, 0x77, 0xf4, 0x18, 0xbc, 0x28, 0x9a, 0x04, 0xc3, 0xbf, 0x0c, 0x68, 0xd8,
+	0xcb, 0x3c, 0x59, 0xc9, 0xc6, 0x64, 0xc1, 0x75, 0x63, 0xd2, 0x46, 0xcf, 0x37, 0x37, 0xa8, 0xaa,
+	0xa8, 0x3f, 0xfe, 0x90, 0x7a, 0x45, 0x13, 0xcd, 0xbb, 0xbe, 0x5e, 0x23, 0x68, 0xfe, 0x1a, 0x26,
+	0x61, 0xb6, 0x54, 0x42, 0x3c, 0xb0, 0x90, 0x27, 0x2a, 0x4a, 0x74, 0x16, 0xfa, 0x12, 0x1a, 0xb9,
+	0x94, 0x46, 0x75, 0xf7, 0x00, 0xc7, 0xa5, 0x0c, 0x92, 0x22, 0x67, 0x18, 0x43, 0x43, 0x71, 0x96,
+	0xa6, 0xd2, 0x53, 0x53, 0xc1, 0xd0, 0x8a, 0xd8, 0x82, 0xa7, 0xec, 0x4a, 0x69, 0x58, 0x25, 0x6b,
+	0x17, 0xed, 0x42, 0x4b, 0xde, 0x9e, 0x30, 0x28, 0xbd, 0x03, 0x7c, 0x12, 0x64, 0xe8, 0x0b, 0xa9,
+	0x0e, 0x77, 0x75, 0x9e, 0x7c, 0x09, 0x6a, 0xea, 0x56, 0x33, 0x7e, 0xa6, 0xa1, 0xe1, 0x2b, 0x68,
+	0x28, 0xfa, 0xd2, 0x1b, 0x53, 0x50, 0x96, 0xde, 0x18, 0xdf, 0xf3, 0x97, 0x34, 0x50, 0xac, 0x3d,
+	0xa2, 0x3d, 0xb9, 0x60, 0x3e, 0x8b, 0x79, 0x44, 0xd5, 0x06, 0xd6, 0x54, 0xac, 0x84, 0xec, 0x9d,
+	0x40, 0xf3, 0x70, 0x7d, 0x1f, 0xd1, 0xe1, 0xf9, 0xec, 0x95, 0x43, 0xdc, 0xcb, 0xf3, 0xd9, 0x85,
+	0x63, 0x4f, 0x4e, 0x26, 0xce, 0x71, 0xbf, 0x82, 0x1e, 0x43, 0x4f, 0xe3, 0xd3, 0xa3, 0x1f, 0x1c,
+	0x7b, 0xde, 0x37, 0x4a, 0xd0, 0xcc, 0x3e, 0x75, 0x5e, 0x1e, 0xf6, 0xab, 0x7b, 0x36, 0xc0, 0xbb,
+	0x0b, 0x86, 0x9e, 0xc1, 0xee, 0x7c, 0x3a, 0x3d, 0x73, 0xed, 0xd3, 0xe9, 0xc4, 0x76, 0xee, 0x15,
+	0xc4, 0xb0, 0x53, 0x0e, 0x12, 0xe7, 0xa7, 0xcb, 0x09, 0x71, 0x8e, 0xfb, 0xc6, 0xde, 0x31, 0x34,
+	0x8b, 0x99, 0xc8, 0x66, 0x4e, 0x26, 0xe7, 0x93, 0xd9, 0xe9, 0xbd, 0xb3, 0x8f, 0xa0, 0xab, 0xf1,
+	0xd9, 0x7c, 0x7a, 0x51, 0xb4, 0xa2, 0x81, 0x33, 0xe7, 0xfc, 0xfb, 0xf9, 0x69, 0xbf, 0x7a, 0x34,
+	0x7f, 0x73, 0x3b, 0x30, 0xde, 0xde, 0x0e, 0x8c, 0xff, 0x6e, 0x07, 0xc6, 0x1f, 0x77, 0x83, 0xca,
+	0xdb, 0xbb, 0x41, 0xe5, 0x9f, 0xbb, 0x41, 0xe5, 0xe7, 0x6f, 0x17, 0xa1, 0x58, 0xe6, 0x57, 0x23,
+	0x9f, 0xc5, 0xe3, 0x62, 0xb8, 0x5f, 0x25, 0x54, 0xbc, 0x66, 0xe9, 0x4a, 0xbb, 0x63, 0x8f, 0x87,
+	0xe3, 0xf7, 0xff, 0x26, 0x2f, 0xe4, 0xf7, 0x7a, 0xff, 0xaa, 0xa9, 0x7e, 0x15, 0xcf, 0xff, 0x0f,
+	0x00, 0x00, 0xff, 0xff, 0x75, 0xe1, 0xf3, 0xc6, 0x6d, 0x06, 0x00, 0x00,
 }
 
 func (m *Request) Marshal() (dAtA []byte, err error) {
@@ -526,6 +813,65 @@ func (m *Request) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Made != 0 {
+		i = encodeVarintText(dAtA, i, uint64(m.Made))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa0
+	}
+	if m.Single {
+		i--
+		if m.Single {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
+	if len(m.Only) > 0 {
+		i -= len(m.Only)
+		copy(dAtA[i:], m.Only)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Only)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x82
+	}
+	if m.ToolChoice != 0 {
+		i = encodeVarintText(dAtA, i, uint64(m.ToolChoice))
+		i--
+		dAtA[i] = 0x78
+	}
+	if len(m.Tools) > 0 {
+		for iNdEx := len(m.Tools) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Tools[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintText(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x72
+		}
+	}
+	if len(m.Schema) > 0 {
+		i -= len(m.Schema)
+		copy(dAtA[i:], m.Schema)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Schema)))
+		i--
+		dAtA[i] = 0x6a
+	}
+	if m.Answer != 0 {
+		i = encodeVarintText(dAtA, i, uint64(m.Answer))
+		i--
+		dAtA[i] = 0x60
+	}
 	if m.TopCount != 0 {
 		i = encodeVarintText(dAtA, i, uint64(m.TopCount))
 		i--
@@ -617,6 +963,94 @@ func (m *Request) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *Tool) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Tool) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Tool) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Parameters) > 0 {
+		i -= len(m.Parameters)
+		copy(dAtA[i:], m.Parameters)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Parameters)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Description) > 0 {
+		i -= len(m.Description)
+		copy(dAtA[i:], m.Description)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Description)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *ToolCall) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ToolCall) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ToolCall) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Arguments) > 0 {
+		i -= len(m.Arguments)
+		copy(dAtA[i:], m.Arguments)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Arguments)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Id) > 0 {
+		i -= len(m.Id)
+		copy(dAtA[i:], m.Id)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Id)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *Message) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -637,6 +1071,27 @@ func (m *Message) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.ToolCallId) > 0 {
+		i -= len(m.ToolCallId)
+		copy(dAtA[i:], m.ToolCallId)
+		i = encodeVarintText(dAtA, i, uint64(len(m.ToolCallId)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.ToolCalls) > 0 {
+		for iNdEx := len(m.ToolCalls) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.ToolCalls[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintText(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
 	if len(m.Content) > 0 {
 		i -= len(m.Content)
 		copy(dAtA[i:], m.Content)
@@ -877,6 +1332,74 @@ func (m *Request) Size() (n int) {
 	if m.TopCount != 0 {
 		n += 1 + sovText(uint64(m.TopCount))
 	}
+	if m.Answer != 0 {
+		n += 1 + sovText(uint64(m.Answer))
+	}
+	l = len(m.Schema)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	if len(m.Tools) > 0 {
+		for _, e := range m.Tools {
+			l = e.Size()
+			n += 1 + l + sovText(uint64(l))
+		}
+	}
+	if m.ToolChoice != 0 {
+		n += 1 + sovText(uint64(m.ToolChoice))
+	}
+	l = len(m.Only)
+	if l > 0 {
+		n += 2 + l + sovText(uint64(l))
+	}
+	if m.Single {
+		n += 3
+	}
+	if m.Made != 0 {
+		n += 2 + sovText(uint64(m.Made))
+	}
+	return n
+}
+
+func (m *Tool) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	l = len(m.Description)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	l = len(m.Parameters)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	return n
+}
+
+func (m *ToolCall) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Id)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	l = len(m.Arguments)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
 	return n
 }
 
@@ -891,6 +1414,16 @@ func (m *Message) Size() (n int) {
 		n += 1 + l + sovText(uint64(l))
 	}
 	l = len(m.Content)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	if len(m.ToolCalls) > 0 {
+		for _, e := range m.ToolCalls {
+			l = e.Size()
+			n += 1 + l + sovText(uint64(l))
+		}
+	}
+	l = len(m.ToolCallId)
 	if l > 0 {
 		n += 1 + l + sovText(uint64(l))
 	}
@@ -1299,6 +1832,477 @@ func (m *Request) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Answer", wireType)
+			}
+			m.Answer = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Answer |= Answer(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 13:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Schema", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Schema = append(m.Schema[:0], dAtA[iNdEx:postIndex]...)
+			if m.Schema == nil {
+				m.Schema = []byte{}
+			}
+			iNdEx = postIndex
+		case 14:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tools", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tools = append(m.Tools, Tool{})
+			if err := m.Tools[len(m.Tools)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 15:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ToolChoice", wireType)
+			}
+			m.ToolChoice = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ToolChoice |= ToolChoice(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 16:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Only", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Only = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 17:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Single", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Single = bool(v != 0)
+		case 20:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Made", wireType)
+			}
+			m.Made = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Made |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipText(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthText
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Tool) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowText
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Tool: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Tool: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Description", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Description = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Parameters", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Parameters = append(m.Parameters[:0], dAtA[iNdEx:postIndex]...)
+			if m.Parameters == nil {
+				m.Parameters = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipText(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthText
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ToolCall) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowText
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ToolCall: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ToolCall: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Id = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Arguments", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Arguments = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipText(dAtA[iNdEx:])
@@ -1412,6 +2416,72 @@ func (m *Message) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			m.Content = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ToolCalls", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ToolCalls = append(m.ToolCalls, ToolCall{})
+			if err := m.ToolCalls[len(m.ToolCalls)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ToolCallId", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ToolCallId = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
