@@ -41,6 +41,11 @@ type Request struct {
 	TopK        int      // 0 means all that the sampler looks at
 	UserSeed    []byte   // mixed into the answer's seed; at most 64 bytes
 	TopCount    int      // alternatives per token wanted, 0 to 20
+
+	// Made is how many of the last Tokens are the answer so far, of which the
+	// text is out: fewer than all. The answer goes on in mid-character and in
+	// mid-stop-text where they end, and MaxTokens counts what is new.
+	Made int
 }
 
 // Encode returns the request's bytes for a task's body, or [ErrMalformed].
@@ -51,7 +56,7 @@ func (r Request) Encode() ([]byte, error) {
 	m := textv1.Request{
 		Prompt: r.Prompt, MaxTokens: uint32(r.MaxTokens), Stop: r.Stop,
 		Temperature: r.Temperature, TopP: r.TopP, MinP: r.MinP, TopK: uint32(r.TopK),
-		UserSeed: r.UserSeed, TopCount: uint32(r.TopCount),
+		UserSeed: r.UserSeed, TopCount: uint32(r.TopCount), Made: uint32(r.Made),
 	}
 	for _, t := range r.Messages {
 		m.Messages = append(m.Messages, textv1.Message{Role: string(t.Role), Content: t.Content})
@@ -86,7 +91,7 @@ func DecodeRequest(b []byte) (Request, error) {
 	r := Request{
 		Prompt: m.Prompt, MaxTokens: int(m.MaxTokens), Stop: m.Stop,
 		Temperature: m.Temperature, TopP: m.TopP, MinP: m.MinP, TopK: int(m.TopK),
-		UserSeed: m.UserSeed, TopCount: int(m.TopCount),
+		UserSeed: m.UserSeed, TopCount: int(m.TopCount), Made: int(m.Made),
 	}
 	for _, t := range m.Messages {
 		r.Messages = append(r.Messages, engine.Message{Role: engine.Role(t.Role), Content: t.Content})
@@ -122,6 +127,8 @@ func (r Request) checkPrompt() error {
 		return fmt.Errorf("%d messages, at most %d are allowed", len(r.Messages), maxMessages)
 	case len(r.Tokens) > maxTokens:
 		return fmt.Errorf("%d tokens, at most %d are allowed", len(r.Tokens), maxTokens)
+	case r.Made < 0 || r.Made > 0 && r.Made >= len(r.Tokens):
+		return fmt.Errorf("%d tokens are made already, fewer than the %d tokens that are given must be", r.Made, len(r.Tokens))
 	case !utf8.ValidString(r.Prompt):
 		return errors.New("the prompt is not UTF-8")
 	}
