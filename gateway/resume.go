@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/subnet/text"
@@ -101,13 +102,23 @@ func (s *relay) cut(dead *leg) bool {
 	before := len(tokens) - len(dead.tokens)
 	for n := len(tokens); n > max(before, len(tokens)-maxCut); n-- {
 		decoded := t.Decode(tokens[:n])
-		if text.Shown(decoded, stops) == said || decoded == said || s.ended(tokens[:n], decoded, said) {
+		if hides(decoded, said, stops) || s.ended(tokens[:n], decoded, said) {
 			dead.tokens = dead.tokens[:n-before]
 			s.tokens = min(s.tokens, len(dead.tokens))
 			return true
 		}
 	}
 	return false
+}
+
+// hides tells whether what a reader lacks of decoded, who has said, is no more
+// than an unfinished character and the beginning of a stop text, which an
+// engine keeps back.
+func hides(decoded, said string, stops []string) bool {
+	rest, ok := strings.CutPrefix(decoded, said)
+	rest = strings.TrimRight(rest, string(utf8.RuneError))
+	begins := func(stop string) bool { return len(rest) < len(stop) && strings.HasPrefix(stop, rest) }
+	return ok && (rest == "" || slices.ContainsFunc(stops, begins))
 }
 
 // ended tells whether an answer is complete though its miner did not say so.

@@ -35,7 +35,7 @@ func (m *Mechanism) answer(ctx context.Context, q engine.ChatRequest, made int, 
 	prompt, before := q.Tokens[:len(q.Tokens)-made], q.Tokens[len(q.Tokens)-made:]
 	e, ok := m.engine.(resumer)
 	if !ok {
-		if decoded := m.engine.Decode(before); Shown(decoded, q.Stop) != decoded {
+		if decoded := m.engine.Decode(before); shown(decoded, q.Stop) != decoded {
 			return engine.Usage{}, fmt.Errorf("%w: this engine cannot go on inside a character or a stop text", subnet.ErrBadTask)
 		}
 		return m.engine.Chat(ctx, q, emit)
@@ -49,10 +49,10 @@ func (m *Mechanism) answer(ctx context.Context, q engine.ChatRequest, made int, 
 	return usage, err
 }
 
-// Shown is how much of decoded, which is what the tokens of an unfinished
+// shown is how much of decoded, which is what the tokens of an unfinished
 // answer say, its reader has: all but an unfinished character and what may be
 // the beginning of a stop text.
-func Shown(decoded string, stops []string) string {
+func shown(decoded string, stops []string) string {
 	decoded = strings.TrimRight(decoded, string(utf8.RuneError))
 	held := 0
 	for _, s := range stops {
@@ -71,7 +71,7 @@ func (f form) decode(r reply) string {
 	if len(f.made) == 0 {
 		return f.engine.Decode(r.ids())
 	}
-	before := Shown(f.engine.Decode(f.made), f.stop)
+	before := shown(f.engine.Decode(f.made), f.stop)
 	all := f.engine.Decode(slices.Concat(f.made, r.ids()))
 	return all[min(len(before), len(all)):]
 }

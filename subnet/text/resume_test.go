@@ -174,8 +174,8 @@ func TestShown(t *testing.T) {
 		{"aab", []string{"abc", "bcd", "x"}, "a"},
 		{"", []string{"a"}, ""},
 	} {
-		if got := Shown(c.decoded, c.stops); got != c.want {
-			t.Errorf("Shown(%q, %q) = %q, want %q", c.decoded, c.stops, got, c.want)
+		if got := shown(c.decoded, c.stops); got != c.want {
+			t.Errorf("shown(%q, %q) = %q, want %q", c.decoded, c.stops, got, c.want)
 		}
 	}
 }
