@@ -23,7 +23,7 @@ import (
 // validator that checks everything.
 type realNet struct {
 	engine *batch.Engine
-	works  subnet.Mechanism
+	works  []subnet.Mechanism // of the miners, in turn
 	judges *text.Mechanism
 	miners int
 
@@ -36,7 +36,7 @@ type realNet struct {
 
 func newRealNet(t testing.TB, path string, miners int) *realNet {
 	t.Helper()
-	e, err := ref.Open(path, ref.Options{Batch: batch.Options{Slots: 2}})
+	e, err := ref.Open(path, ref.Options{Batch: batch.Options{Slots: 4}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func newRealNet(t testing.TB, path string, miners int) *realNet {
 	m := text.ManifestOf(e.Model())
 	return &realNet{
 		engine: e, miners: miners,
-		works: text.New(e, m, text.Options{Flush: -1}), judges: text.New(e, m, text.Options{AuditMin: 1}),
+		works: []subnet.Mechanism{text.New(e, m, text.Options{Flush: -1})}, judges: text.New(e, m, text.Options{AuditMin: 1}),
 	}
 }
 
@@ -74,7 +74,7 @@ func (n *realNet) Ask(ctx context.Context, uid yuma.UID, body []byte, timeout ti
 	_, _ = rand.Read(trial.Task.ID[:])
 	began := time.Now()
 	a := &trial.Answer
-	a.Err = n.works.Work(ctx, trial.Task, func(chunk []byte) error {
+	a.Err = n.works[int(uid)%len(n.works)].Work(ctx, trial.Task, func(chunk []byte) error {
 		if left == 0 {
 			return errDied
 		}

@@ -98,17 +98,21 @@ func (r *round) replace() bool {
 }
 
 // rescueAfter is how many times the limit of a hedge all may be silent before
-// one more miner is asked whatever it costs.
+// they are given up and another is asked in their place.
 const rescueAfter = 5
 
-// hedge asks one more miner when none has said anything: within the share of
-// requests that may cost it, or when the silence is too long for that to
-// matter.
+// hedge asks one more miner when none has said anything, within the share of
+// requests that may cost it. A silence that is far too long is a failure.
 func (r *round) hedge() {
 	if slices.ContainsFunc(r.legs, func(l *leg) bool { return l.first > 0 }) || len(r.spare) == 0 {
 		return
 	}
-	if time.Since(r.asked) >= rescueAfter*r.g.limits.Hedge || r.model.routing.class.mayHedge() {
+	if time.Since(r.asked) >= rescueAfter*r.g.limits.Hedge {
+		for _, l := range r.legs {
+			r.giveUp(l)
+		}
+		r.replace()
+	} else if r.model.routing.class.mayHedge() {
 		r.g.metrics.hedges.Inc()
 		r.replace()
 	}
