@@ -119,8 +119,11 @@ func (r *round) hedge() {
 }
 
 // unhedge cancels the miners that a hedge made one too many, the silent ones
-// that were asked last first, when one has begun to speak.
+// that were asked last first, when a proven one has begun to speak.
 func (r *round) unhedge() {
+	if !slices.ContainsFunc(r.legs, func(l *leg) bool { return l.proven && l.first > 0 && l.state <= complete }) {
+		return
+	}
 	excess := r.count(running) + r.count(complete) - max(r.prompt.miners, r.prompt.n)
 	for _, l := range slices.Backward(r.legs) {
 		if excess > 0 && l.state == running && l.first == 0 {
