@@ -319,4 +319,3 @@ func cpu(pid int) float64 {
 	}
 	return all
 }
-

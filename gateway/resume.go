@@ -60,6 +60,14 @@ func (s *relay) resumed(l *leg) {
 	}
 }
 
+// replaceable tells whether another miner could go on for l.
+func (s *relay) replaceable(l *leg) bool {
+	r := s.round
+	other := slices.ContainsFunc(r.spare, func(c candidate) bool { return c.proven }) ||
+		slices.ContainsFunc(r.legs, func(o *leg) bool { return o.proven && o.state != failed && o.Peer.UID != l.Peer.UID })
+	return other && r.model.Tokenizer != nil && (len(l.tokens) > 0 || len(s.legs) > 1)
+}
+
 // heir finds a proven miner that can go on: one that was not asked yet, or else
 // one that did not fail.
 func (s *relay) heir() (candidate, bool) {

@@ -156,13 +156,19 @@ func (s *relay) patience(l *leg) time.Duration {
 	return s.round.model.routing.class.stallAfter(l.first > 0, s.g.limits.Stall)
 }
 
-// giveUp ends a speaker that has been silent for too long.
+// giveUp ends a speaker that has been silent for too long. Where nobody could
+// go on for it, it has all the time there is.
 func (s *relay) giveUp() {
+	s.hear() // it may have spoken while we were busy
 	l := s.speaker()
 	if l == nil || l.state != running {
 		return
 	}
-	if left := s.patience(l) - l.silent(); left > 0 { // what is usual has changed meanwhile
+	patience := s.g.limits.Stall
+	if s.replaceable(l) {
+		patience = s.patience(l) // what is usual may have changed meanwhile
+	}
+	if left := patience - l.silent(); left > 0 {
 		s.stall.Reset(left)
 		return
 	}
