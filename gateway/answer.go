@@ -39,6 +39,7 @@ func (g *Gateway) whole(w http.ResponseWriter, r *http.Request, prompts []prompt
 			told = res.report
 		} else {
 			told.Miners = append(told.Miners, res.report.Miners...)
+			told.Votes = append(told.Votes, res.report.Votes...)
 		}
 	}
 	g.metrics.answered(total, time.Since(began))
@@ -70,7 +71,7 @@ func (g *Gateway) answer(ctx context.Context, p prompt, id string) (res result) 
 	if err != nil {
 		return result{bad: asProblem(err, g)}
 	}
-	legs, err := round.best(ctx)
+	legs, err := round.decide(ctx)
 	if err != nil {
 		round.end()
 		return result{bad: asProblem(err, g)}

@@ -117,3 +117,33 @@ func BenchmarkOverhead(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFailover measures what a client sees of a miner's death in
+// mid-stream: the pause, beside the time that the next miner takes to its first
+// piece, which is the prefill that nobody can save.
+func BenchmarkFailover(b *testing.B) {
+	const prefill = 50 * time.Millisecond
+	says := strings.SplitAfter(strings.Repeat("word ", 40), " ")
+	miner := func() *fakeMiner {
+		m := honest(says[:40]...)
+		m.wait, m.step, m.dieAt = prefill, 5*time.Millisecond, 20
+		return m
+	}
+	g := open(b, fakes(miner(), miner(), miner()), Limits{})
+	var added []time.Duration
+	for b.Loop() {
+		g.models[0].routing.breakers = breakers{}
+		w := post(b.Context(), g, "/v1/chat/completions", hello+`,"stream":true,"plexus":{"miners":1}}`)
+		chunks, said := readStream(b, w.Body)
+		p := chunks[len(chunks)-1].Plexus
+		if said != strings.Join(says, "") || p == nil || len(p.Resumed) != 1 {
+			b.Fatalf("streamed %q", said)
+		}
+		added = append(added, time.Duration(*p.Resumed[0].Gap*1e6)-prefill)
+		g.late.Wait()
+	}
+	slices.Sort(added)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(ms(added, .5), "added-p50-ms")
+	b.ReportMetric(ms(added, .99), "added-p99-ms")
+}

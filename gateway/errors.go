@@ -90,6 +90,21 @@ func noMiners(model string) *problem {
 	}
 }
 
+func tooPicky(want, best float64) *problem {
+	return &problem{
+		status: http.StatusServiceUnavailable, kind: kindServer, param: "plexus.min_score", code: "no_miners", retry: 2 * time.Second,
+		message: fmt.Sprintf("no miner has a score of %.4g; the best that can be asked has %.4g: lower plexus.min_score", want, best),
+	}
+}
+
+// unverified says that no answer was examined that plexus.verified_only wants.
+func unverified(asked int, last string) *problem {
+	return &problem{
+		status: http.StatusBadGateway, kind: kindServer, code: "not_verified", retry: time.Second,
+		message: fmt.Sprintf("none of the %d miners asked gave an answer that could be verified: %s; leave plexus.verified_only out to see it all the same", asked, last),
+	}
+}
+
 // noAnswer says that every miner that was asked failed, and how the last did.
 func noAnswer(asked int, last string) *problem {
 	return &problem{

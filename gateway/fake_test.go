@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,7 +62,9 @@ type fakeMiner struct {
 	hangAt  int           // says nothing more before this piece; 0 never, -1 before the first
 	panics  bool
 	endless bool
-	bare    bool // tells no tokens
+	bare    bool    // tells no tokens
+	logprob float32 // of each token; 0 means -0.5
+	judges  string  // what it says when it is asked about others' answers
 	score   subnet.Score
 }
 
@@ -72,7 +76,8 @@ type fakeNet struct {
 	askedUID []yuma.UID
 	stopped  int // answers that ended because the asker went away
 	judged   int
-	blamed   int // of them, answers that were none
+	full     bool // all that was judged was to be examined
+	blamed   int  // of them, answers that were none
 	judgeErr error
 }
 
@@ -122,6 +127,9 @@ func (m *fakeMiner) play(ctx context.Context, r text.Request, emit func([]byte) 
 		panic("boom")
 	}
 	says := m.says
+	if len(r.Messages) == 1 && strings.HasPrefix(r.Messages[0].Content, "Question:") {
+		says = []string{m.judges}
+	}
 	if len(r.Tokens) > 0 {
 		prompt := bytewise{}.Decode(r.Tokens)
 		for n := len(m.says); n > 0; n-- {
@@ -154,6 +162,9 @@ func (m *fakeMiner) play(ctx context.Context, r text.Request, emit func([]byte) 
 		c := text.Chunk{Text: says[i%len(says)]}
 		if !m.bare {
 			c.Tokens = scores(c.Text)
+			for i := range c.Tokens {
+				c.Tokens[i].LogProb = cmp.Or(m.logprob, c.Tokens[i].LogProb)
+			}
 		}
 		total += len(c.Text)
 		if err := emit(must(c.Encode())); err != nil {
@@ -196,6 +207,7 @@ func (n *fakeNet) Judge(_ context.Context, trials []subnet.Trial) ([]subnet.Scor
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.judged += len(trials)
+	n.full = len(trials) > 0 && !slices.ContainsFunc(trials, func(t subnet.Trial) bool { return !t.Answer.Full })
 	out := make([]subnet.Score, len(trials))
 	for i, t := range trials {
 		out[i] = n.miners[t.Task.Miner.UID].score

@@ -65,6 +65,8 @@ type Model struct {
 	Created     time.Time        // as /v1/models shows it; zero means the gateway's start
 	Netuid      yuma.Netuid      // the subnet that serves it
 	Validator   subnet.Peer      // in whose name miners are asked
+
+	routing *routing
 }
 
 // Limits bounds what the gateway spends. The zero value works.
@@ -74,8 +76,8 @@ type Limits struct {
 	Miners    int           // miners asked when a request does not say; 0 means 3
 	MaxMiners int           // miners that a request may ask for; 0 means 8
 	Patience  time.Duration // wait for slower answers after the first complete one; 0 means 1 s
-	Hedge     time.Duration // silence of all miners before one more is asked; 0 means 2 s
-	Stall     time.Duration // silence of the miner whose text goes out before another takes over; 0 means 15 s
+	Hedge     time.Duration // most silence of all miners before one more is asked, which is sooner once their p95 is known; 0 means 2 s
+	Stall     time.Duration // most silence of the miner whose text goes out before another takes over, likewise; 0 means 15 s
 	Answer    time.Duration // for one miner to answer; 0 means 2 min
 	Judge     time.Duration // for a verdict; 0 means 10 s
 	Client    time.Duration // for a client to send its request or take a piece of the answer; 0 means 30 s
@@ -162,6 +164,7 @@ func (g *Gateway) offer(models []Model) error {
 		if m.Created.IsZero() {
 			m.Created = time.Now()
 		}
+		m.routing = newRouting()
 		g.models = append(g.models, &m)
 	}
 	return nil

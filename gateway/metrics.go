@@ -18,6 +18,8 @@ type metrics struct {
 	asked      prometheus.Counter
 	failures   prometheus.Counter
 	broken     prometheus.Counter
+	hedges     prometheus.Counter
+	resumed    prometheus.Counter
 	verdicts   *prometheus.CounterVec
 }
 
@@ -44,13 +46,15 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 		generation: counter("generation_tokens_total", "Tokens of answers given."),
 		asked:      counter("miners_asked_total", "Questions put to miners."),
 		failures:   counter("miner_failures_total", "Questions that a miner did not answer."),
+		hedges:     counter("hedges_total", "Second questions, because the first was slow."),
+		resumed:    counter("streams_resumed_total", "Times that another miner went on with a stream."),
 		broken:     counter("streams_broken_total", "Streams that ended in an error after some text."),
 		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: ns, Name: "verdicts_total", Help: "Answers of miners that were checked, by verdict.",
 		}, []string{"verdict"}),
 	}
 	for _, c := range []prometheus.Collector{
-		m.requests, m.running, m.firstToken, m.latency, m.prompt, m.generation, m.asked, m.failures, m.broken, m.verdicts,
+		m.requests, m.running, m.firstToken, m.latency, m.prompt, m.generation, m.asked, m.failures, m.broken, m.verdicts, m.hedges, m.resumed,
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, err

@@ -12,18 +12,6 @@ import (
 	"github.com/plexus-network/plexus/subnet/text"
 )
 
-// Strategy says which of the miners' answers a user gets.
-type Strategy string
-
-// Best waits for the miners, checks their answers and gives the one with the
-// highest score. First gives the answer that comes first among miners that
-// have proved themselves. Without a word from the user a stream is First and
-// all else is Best.
-const (
-	Best  Strategy = "best"
-	First Strategy = "first"
-)
-
 // A prompt is a request after its dialect is off.
 type prompt struct {
 	model    *Model
@@ -41,6 +29,13 @@ type prompt struct {
 	echo     string // what to say before the answer
 	verdict  bool   // a stream waits for the scores
 	answers  bool   // every miner's text is told
+
+	candidates bool    // every miner's text is told, by its new name
+	verified   bool    // only answers that were examined are given
+	minScore   float64 // standing that a miner must have
+	by         string  // what best-of-k ranks by
+	extract    string  // what of an answer votes
+	field      string  // of the JSON that votes
 }
 
 // settings are the request fields that all dialects of the OpenAI API share.
@@ -62,14 +57,6 @@ type settings struct {
 
 type streamOptions struct {
 	IncludeUsage bool `json:"include_usage"`
-}
-
-// plexusOptions are what a user may ask for beyond the OpenAI API.
-type plexusOptions struct {
-	Miners   *int     `json:"miners"`   // how many to ask
-	Strategy Strategy `json:"strategy"` // whose answer to give
-	Verdict  bool     `json:"verdict"`  // a stream goes on after its text until the scores are known
-	Answers  bool     `json:"answers"`  // the report holds every miner's text
 }
 
 // refused are the fields that would change the answer and cannot be honoured,
@@ -191,28 +178,6 @@ func (g *Gateway) prompt(s settings) (prompt, *problem) {
 		return p, unsupported("n", "n is %d; a stream gives one answer: leave stream out, or n", p.n)
 	}
 	return p, p.extras(s.Plexus, g.limits)
-}
-
-// extras takes in what the user asked of Plexus.
-func (p *prompt) extras(o *plexusOptions, l Limits) *problem {
-	if o == nil {
-		return nil
-	}
-	p.verdict, p.answers = o.Verdict, o.Answers
-	if o.Miners != nil {
-		p.miners = *o.Miners
-	}
-	if p.miners < 1 || p.miners > l.MaxMiners {
-		return invalid("plexus.miners", "plexus.miners is %d; 1 to %d is allowed", p.miners, l.MaxMiners)
-	}
-	switch o.Strategy {
-	case "":
-	case Best, First:
-		p.strategy = o.Strategy
-	default:
-		return invalid("plexus.strategy", "plexus.strategy is %.40q; %q and %q are known", o.Strategy, Best, First)
-	}
-	return nil
 }
 
 // sample takes in what decides which tokens are picked and how many.

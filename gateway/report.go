@@ -11,12 +11,32 @@ import (
 // A report says how an answer came about: the field "plexus" of a response.
 type report struct {
 	RequestID string        `json:"request_id"`
+	Model     string        `json:"model"`
 	Strategy  Strategy      `json:"strategy"`
 	Why       string        `json:"why"` // for people: why the chosen miner
 	Subnet    yuma.Netuid   `json:"subnet"`
 	Height    yuma.Height   `json:"height"` // block that the answer is bound to
 	Validator peerReport    `json:"validator"`
-	Miners    []minerReport `json:"miners"` // as they were asked
+	Miners    []minerReport `json:"miners"`            // as they were asked
+	Votes     []voteReport  `json:"votes,omitempty"`   // of the strategy vote, the winner first
+	Resumed   []shift       `json:"resumed,omitempty"` // where another miner went on
+}
+
+// A voteReport is what some miners agreed on.
+type voteReport struct {
+	Answer string     `json:"answer"` // in the form that was compared
+	Weight float64    `json:"weight"` // sum of the verified scores behind it
+	Miners []yuma.UID `json:"miners"`
+}
+
+// A shift is where one miner's part of a stream ends and another's begins.
+type shift struct {
+	From  yuma.UID `json:"from_uid"`
+	To    yuma.UID `json:"to_uid"`
+	Token int      `json:"at_token"` // of the answer, from 0: the first of the new miner
+	Gap   *float64 `json:"gap_ms"`   // between two pieces of text, as the client saw it; null when nothing came
+
+	to *leg
 }
 
 type peerReport struct {
@@ -32,10 +52,27 @@ type minerReport struct {
 	Latency  *float64 `json:"latency_ms"` // to the first text; null when none came
 	Total    *float64 `json:"total_ms"`   // to the end; null while it runs
 	Tokens   int      `json:"tokens"`
-	Verdict  string   `json:"verdict"` // accepted, rejected, worthless, unchecked, pending, failed or cancelled
-	Reason   string   `json:"reason"`  // for people; empty when all is well
+	Rate     *float64 `json:"tokens_per_s"` // after the first text; null while unknown
+	Verdict  string   `json:"verdict"`      // accepted, rejected, worthless, unchecked, pending, failed or cancelled
+	Reason   string   `json:"reason"`       // for people; empty when all is well
 	Chosen   bool     `json:"chosen"`
+	Role     string   `json:"role,omitempty"`    // judge: it was asked about the others' answers
+	Vote     string   `json:"vote,omitempty"`    // what its answer says, when answers vote
 	Content  *string  `json:"content,omitempty"` // its text, when the request asked for all answers
+	Text     *string  `json:"text,omitempty"`    // its text, when the request asked for all candidates
+}
+
+// rate is the leg's tokens per second after its first text, or nil.
+func (l *leg) rate(tokens int) *float64 {
+	took := l.total
+	if l.first > 0 && l.total > l.first {
+		took, tokens = l.total-l.first, tokens-1
+	}
+	if took <= 0 || tokens < 1 {
+		return nil
+	}
+	v := math.Round(float64(tokens)/took.Seconds()*10) / 10
+	return &v
 }
 
 func peerOf(p subnet.Peer) peerReport { return peerReport{p.UID, p.Account, p.PeerID} }
@@ -66,16 +103,18 @@ func (l *leg) verdict() string {
 // answers were given.
 func (r *round) report(id string, chosen ...*leg) *report {
 	out := &report{
-		RequestID: id, Strategy: r.prompt.strategy, Why: r.whyChosen(chosen),
+		RequestID: id, Model: r.model.Name, Strategy: r.prompt.strategy, Why: r.whyChosen(chosen),
 		Subnet: r.model.Netuid, Validator: peerOf(r.model.Validator),
+		Votes: r.votes, Resumed: r.shifts,
 	}
 	for _, l := range r.legs {
 		out.Height = max(out.Height, l.trial.Task.Height)
 		m := minerReport{
 			peerReport: peerOf(l.Peer), Standing: round4(l.Score),
 			Latency: millis(l.first.Seconds()), Total: millis(l.total.Seconds()),
-			Tokens: l.count(r.prompt.ask.MaxTokens), Verdict: l.verdict(), Reason: l.why,
+			Tokens: l.count(l.ask.MaxTokens), Verdict: l.verdict(), Reason: l.why, Role: l.role, Vote: l.vote,
 		}
+		m.Rate = l.rate(m.Tokens)
 		if l.state == judged {
 			score := round4(l.score.Value)
 			m.Score, m.Reason = &score, l.score.Reason
@@ -86,6 +125,10 @@ func (r *round) report(id string, chosen ...*leg) *report {
 		if r.prompt.answers {
 			s := l.text.String()
 			m.Content = &s
+		}
+		if r.prompt.candidates {
+			s := l.text.String()
+			m.Text = &s
 		}
 		out.Miners = append(out.Miners, m)
 	}
@@ -99,6 +142,8 @@ func (r *round) whyChosen(chosen []*leg) string {
 	}
 	l, accepted := chosen[0], len(r.ranked())
 	switch {
+	case r.said != "":
+		return r.said
 	case len(chosen) > 1 && r.prompt.n > 1:
 		return fmt.Sprintf("the %d best of %d answers", len(chosen), accepted)
 	case len(chosen) > 1:

@@ -3,15 +3,12 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/text"
 )
@@ -22,113 +19,43 @@ type round struct {
 	g      *Gateway
 	model  *Model
 	prompt prompt
-	body   []byte // the encoded request, the same for every miner
 	began  time.Time
+	asked  time.Time // when a miner was asked last
 
 	ctx    context.Context // what the miners run under; ends with the round
 	cancel context.CancelFunc
 	legs   []*leg
 	spare  []candidate // who steps in next
 	box    box
-	idle   func() // called now and then while collect hears nothing; may be nil
+	idle   func() // called now and then while nothing is heard; may be nil
+	said   string // why the answer was given, where an ensemble decided
+	votes  []voteReport
+	shifts []shift
 	wg     sync.WaitGroup
 }
 
-// A leg is one miner's part in a round.
-type leg struct {
-	candidate
-	began  time.Time
-	cancel context.CancelFunc
-
-	text   strings.Builder
-	tokens []engine.TokenScore
-	finish engine.Finish
-	usage  engine.Usage
-	first  time.Duration // to the first text; 0 before it
-	total  time.Duration // to the end; 0 before it
-	state  legState
-	trial  subnet.Trial
-	score  subnet.Score
-	why    string // for people: why it failed
-}
-
-// legState is where a leg stands. It starts running; complete legs may become
-// judged.
-type legState uint8
-
-const (
-	running legState = iota
-	complete
-	failed
-	cancelled // by us: it says nothing about the miner
-	judged
-)
-
-// An event is what a miner's goroutine tells the round.
-type event struct {
-	leg    *leg
-	at     time.Time
-	chunks []text.Chunk
-	end    bool
-	trial  subnet.Trial
-	err    error
-}
-
-// A box hands events from miners to their round. Putting never blocks: a client
-// that reads slowly must not make a miner look slow. Its size is bounded by
-// the bound on every leg's answer.
-type box struct {
-	mu     sync.Mutex
-	events []event
-	ready  chan struct{} // holds one value while there are events
-}
-
-func (b *box) put(e event) {
-	b.mu.Lock()
-	b.events = append(b.events, e)
-	b.mu.Unlock()
-	select {
-	case b.ready <- struct{}{}:
-	default:
-	}
-}
-
-func (b *box) take() []event {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	events := b.events
-	b.events = nil
-	return events
-}
-
-// maxTokenBytes bounds the text of one token, so that MaxTokens bounds the
-// bytes that a miner can make us hold.
-const maxTokenBytes = 256
-
-var (
-	errTooMuch = errors.New("it sent more than was asked for")
-	errNoEnd   = errors.New("its answer has no end")
-)
-
 // begin asks the first k candidates. The caller must end the round.
 func (g *Gateway) begin(ctx context.Context, p prompt) (*round, error) {
-	body, err := p.ask.Encode()
-	if err != nil {
+	if _, err := p.ask.Encode(); err != nil {
 		return nil, invalid("", "the request cannot be sent to a miner: %v", err)
 	}
-	order := choose(p.model.Backend.Miners(), p.miners, g.limits.Explore)
-	if len(order) == 0 {
-		return nil, noMiners(p.model.Name)
+	order, err := g.order(&p)
+	if err != nil {
+		return nil, err
 	}
-	r := &round{g: g, model: p.model, prompt: p, body: body, began: time.Now()}
+	p.model.routing.class.request()
+	r := &round{g: g, model: p.model, prompt: p, began: time.Now()}
 	r.box.ready = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	k := max(p.miners, p.n)
+	k, least := max(p.miners, p.n), p.n
+	if p.strategy == Vote {
+		least = k // every question has a seed of its own, so one miner may vote twice
+	}
 	for i := range k {
-		if i >= len(order) && k > p.n {
-			break // asking one miner twice helps only to make n answers
+		if i >= len(order) && i >= least {
+			break
 		}
-		r.start(order[i%len(order)], body)
+		r.start(order[i%len(order)], p.ask)
 	}
 	r.spare = order[min(k, len(order)):]
 	return r, nil
@@ -141,96 +68,21 @@ func (r *round) end() {
 }
 
 // start asks one miner.
-func (r *round) start(c candidate, body []byte) *leg {
+func (r *round) start(c candidate, ask text.Request) *leg {
 	ctx, cancel := context.WithCancel(r.ctx)
-	l := &leg{candidate: c, began: time.Now(), cancel: cancel}
-	r.legs = append(r.legs, l)
+	now := time.Now()
+	l := &leg{candidate: c, began: now, cancel: cancel, ask: ask}
+	r.legs, r.asked = append(r.legs, l), now
 	r.g.metrics.asked.Inc()
+	r.model.routing.breakers.asked(c.Peer.PeerID, now)
 	r.wg.Go(func() {
 		defer cancel()
 		e := event{leg: l, end: true}
-		e.trial, e.err = r.ask(ctx, l, body)
+		e.trial, e.err = r.ask(ctx, l)
 		e.at = time.Now()
 		r.box.put(e)
 	})
 	return l
-}
-
-// ask runs one miner's answer and puts its chunks into the box. It runs on the
-// miner's own goroutine and touches of l only what start set.
-func (r *round) ask(ctx context.Context, l *leg, body []byte) (trial subnet.Trial, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.g.log.Error("asking a miner panicked", "miner", l.Peer.UID, "panic", p, "stack", string(debug.Stack()))
-			err = errors.New("asking it failed inside the gateway")
-		}
-	}()
-	budget, tokens := r.prompt.ask.MaxTokens, 0
-	size := (budget + 8) * maxTokenBytes
-	return r.model.Backend.Ask(ctx, l.Peer.UID, body, r.g.limits.Answer, func(raw []byte) error {
-		chunks, err := text.DecodeChunks(raw)
-		if err != nil {
-			return fmt.Errorf("its answer cannot be read: %w", err)
-		}
-		for _, c := range chunks {
-			size -= len(c.Text)
-			tokens += len(c.Tokens)
-		}
-		if size < 0 || tokens > budget+1 {
-			return errTooMuch
-		}
-		r.box.put(event{leg: l, at: time.Now(), chunks: chunks})
-		return nil
-	})
-}
-
-// apply takes an event into its leg, and tells whether the leg just failed.
-func (r *round) apply(e event) (failure bool) {
-	l := e.leg
-	for _, c := range e.chunks {
-		if l.first == 0 && (c.Text != "" || len(c.Tokens) > 0) {
-			l.first = max(e.at.Sub(l.began), 1)
-		}
-		if l.finish != "" {
-			break // what follows the end is nobody's answer
-		}
-		l.text.WriteString(c.Text)
-		l.tokens = append(l.tokens, c.Tokens...)
-		if c.Finish != "" {
-			l.finish, l.usage = c.Finish, c.Usage
-		}
-	}
-	if !e.end || l.state != running {
-		return false
-	}
-	l.total, l.trial = e.at.Sub(l.began), e.trial
-	err := e.err
-	switch {
-	case err == nil && e.trial.Answer.Err != nil:
-		err = e.trial.Answer.Err
-	case err == nil && l.finish == "":
-		err = errNoEnd
-	}
-	if err != nil {
-		l.state, l.why = failed, reason(err)
-		r.g.metrics.failures.Inc()
-		return true
-	}
-	l.state = complete
-	return false
-}
-
-// reason turns an error into a line for people, of bounded length.
-func reason(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "it did not answer in time"
-	}
-	s := strings.ToValidUTF8(err.Error(), "?")
-	const most = 200
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }
 
 // replace asks the next spare miner in place of one that failed, and tells
@@ -241,15 +93,61 @@ func (r *round) replace() bool {
 	}
 	next := r.spare[0]
 	r.spare = r.spare[1:]
-	r.start(next, r.body)
+	r.start(next, r.prompt.ask)
 	return true
 }
 
-// hedge asks one more miner when none has said anything.
+// rescueAfter is how many times the limit of a hedge all may be silent before
+// they are given up and another is asked in their place.
+const rescueAfter = 5
+
+// hedge asks one more miner when none has said anything, within the share of
+// requests that may cost it. A silence that is far too long is a failure.
 func (r *round) hedge() {
-	if !slices.ContainsFunc(r.legs, func(l *leg) bool { return l.first > 0 }) {
+	if slices.ContainsFunc(r.legs, func(l *leg) bool { return l.first > 0 }) || len(r.spare) == 0 {
+		return
+	}
+	if time.Since(r.asked) >= rescueAfter*r.g.limits.Hedge {
+		for _, l := range r.legs {
+			r.giveUp(l)
+		}
+		r.replace()
+	} else if r.model.routing.class.mayHedge() {
+		r.g.metrics.hedges.Inc()
 		r.replace()
 	}
+}
+
+// unhedge cancels the miners that a hedge made one too many, the silent ones
+// that were asked last first, when a proven one has begun to speak.
+func (r *round) unhedge() {
+	if !slices.ContainsFunc(r.legs, func(l *leg) bool { return l.proven && l.first > 0 && l.state <= complete }) {
+		return
+	}
+	excess := r.count(running) + r.count(complete) - max(r.prompt.miners, r.prompt.n)
+	for _, l := range slices.Backward(r.legs) {
+		if excess > 0 && l.state == running && l.first == 0 {
+			l.state, l.why = cancelled, "another was faster"
+			l.cancel()
+			excess--
+		}
+	}
+}
+
+// patient is a timer for hedges: each waits twice as long as the one before.
+type patient struct {
+	*time.Timer
+	wait time.Duration
+}
+
+func (r *round) patient() patient {
+	wait := r.model.routing.class.hedgeAfter(r.g.limits.Hedge)
+	return patient{time.NewTimer(wait), wait}
+}
+
+func (p *patient) again() {
+	p.wait *= 2
+	p.Reset(p.wait)
 }
 
 // drop cancels the legs that still run and waits for none of them.
@@ -290,7 +188,7 @@ func (r *round) content() bool {
 // fail.
 func (r *round) collect(ctx context.Context, want int) error {
 	var patience <-chan time.Time
-	ping, hedge := time.NewTicker(r.g.limits.Ping), time.NewTicker(r.g.limits.Hedge)
+	ping, hedge := time.NewTicker(r.g.limits.Ping), r.patient()
 	defer ping.Stop()
 	defer hedge.Stop()
 	for r.count(running) > 0 && r.count(complete) < want {
@@ -301,6 +199,7 @@ func (r *round) collect(ctx context.Context, want int) error {
 			return nil
 		case <-hedge.C:
 			r.hedge()
+			hedge.again()
 		case <-ping.C:
 			if r.idle != nil {
 				r.idle()
@@ -311,6 +210,7 @@ func (r *round) collect(ctx context.Context, want int) error {
 					r.replace()
 				}
 			}
+			r.unhedge()
 		}
 		if patience == nil && r.content() {
 			timer := time.NewTimer(max(r.g.limits.Patience, time.Since(r.began)/2))
@@ -321,17 +221,24 @@ func (r *round) collect(ctx context.Context, want int) error {
 	return nil
 }
 
-// judge has the complete legs checked. Without a verdict in time they stay
-// complete, which ranks below any that passed. A failed leg is not held against
-// its miner: it may have been us who asked too much of it, and a miner that
-// only fails users cannot tell them from challenges.
+// judge has the complete legs checked, and what went out of those that broke
+// off. Without a verdict in time they stay complete, which ranks below any that
+// passed. Other failed legs are not held against their miners: it may have been
+// us who asked too much, and a miner that only fails users cannot tell them
+// from challenges.
 func (r *round) judge(ctx context.Context) {
 	var legs []*leg
 	var trials []subnet.Trial
 	for _, l := range r.legs {
-		if l.state == complete {
-			legs, trials = append(legs, l), append(trials, l.trial)
+		if l.total == 0 || l.state != complete && !(l.state == failed && l.used && len(l.trial.Answer.Body) > 0) {
+			continue
 		}
+		t := l.trial
+		t.Answer.Full = r.prompt.verified
+		if l.err != nil {
+			t.Answer.Err = l.err // it was the miner's silence that ended it, not our will
+		}
+		legs, trials = append(legs, l), append(trials, t)
 	}
 	if len(legs) == 0 {
 		return
@@ -349,7 +256,12 @@ func (r *round) judge(ctx context.Context) {
 		return
 	}
 	for i, l := range legs {
-		l.state, l.score = judged, scores[i]
+		l.score = scores[i]
+		if l.state == failed {
+			l.used = false // once is enough
+			continue
+		}
+		l.state = judged
 		r.g.metrics.verdicts.WithLabelValues(l.verdict()).Inc()
 	}
 }
@@ -360,7 +272,7 @@ func (r *round) judge(ctx context.Context) {
 func (r *round) ranked() []*leg {
 	var legs []*leg
 	for _, l := range r.legs {
-		if l.state == complete || l.state == judged && !l.score.Reject && l.score.Value > 0 {
+		if l.role == "" && r.holds(l) {
 			legs = append(legs, l)
 		}
 	}
@@ -373,6 +285,16 @@ func (r *round) ranked() []*leg {
 		)
 	})
 	return legs
+}
+
+// holds tells whether a leg's answer may be given.
+func (r *round) holds(l *leg) bool {
+	switch {
+	case l.state == judged:
+		return !l.score.Reject && l.score.Value > 0 && (l.score.Checked || !r.prompt.verified)
+	default:
+		return l.state == complete && !r.prompt.verified
+	}
 }
 
 // best returns the n best answers, best first, or the first n that hold when
@@ -390,15 +312,23 @@ func (r *round) best(ctx context.Context) ([]*leg, error) {
 		r.judge(ctx)
 		good := r.ranked()
 		if len(good) >= r.prompt.n || len(good) > 0 && !r.more() {
-			if r.prompt.strategy == Best {
+			if r.prompt.strategy != First {
 				r.drop()
 			}
 			return good[:min(r.prompt.n, len(good))], nil
 		}
 		if !r.more() {
-			return nil, noAnswer(len(r.legs), r.lastWord())
+			return nil, r.nothing()
 		}
 	}
+}
+
+// nothing says why there is no answer.
+func (r *round) nothing() error {
+	if r.prompt.verified && slices.ContainsFunc(r.legs, func(l *leg) bool { return l.state == judged && !l.score.Reject && l.score.Value > 0 }) {
+		return unverified(len(r.legs), r.lastWord())
+	}
+	return noAnswer(len(r.legs), r.lastWord())
 }
 
 // more tells whether further answers may come, asking one more miner if need

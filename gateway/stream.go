@@ -1,15 +1,13 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
 	"unicode/utf8"
-
-	"github.com/plexus-network/plexus/engine"
 )
 
 // A relay passes one round's answer on as it is made.
@@ -22,6 +20,7 @@ type relay struct {
 	id    string // of the request
 
 	stall  *time.Timer // runs while the speaker is silent
+	lastAt time.Time   // when text went out last
 	head   envelope    // what every chunk shares
 	legs   []*leg      // whose text went out, in order; the last one speaks
 	spoken bool        // the opening chunk is out
@@ -55,26 +54,48 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, v voi
 		g.later(ctx, round, p.strategy == First && !p.verdict)
 		return nil
 	}
-	round.end()
 	bad := asProblem(err, g)
-	if !s.out.begun {
+	if !s.spoken {
+		round.end()
+		if s.out.begun {
+			s.fail(bad)
+			return nil
+		}
 		return bad
 	}
-	if bad != errGone {
-		s.out.add(bad)
-		_ = s.out.flush()
-		g.metrics.broken.Inc()
-	}
+	counted := usageOf(&round.prompt, s.legs...)
+	g.metrics.answered(counted, time.Since(began))
+	s.fail(bad)
+	g.later(ctx, round, ctx.Err() == nil)
 	return nil
+}
+
+// fail ends a stream that has begun in an error. What was given until then is
+// counted and reported before it.
+func (s *relay) fail(bad *problem) {
+	if bad == errGone {
+		return
+	}
+	s.g.metrics.broken.Inc()
+	if s.spoken {
+		c := s.head
+		c.Choices, c.Plexus = []any{}, s.round.report(s.id, s.legs...)
+		if s.round.prompt.usage {
+			c.Usage = usageOf(&s.round.prompt, s.legs...).raw()
+		}
+		s.out.add(c)
+	}
+	s.out.add(bad)
+	_ = s.out.flush() // a client that is gone misses nothing
 }
 
 // run relays until the answer's text is out.
 func (s *relay) run(ctx context.Context) error {
-	if s.round.prompt.strategy == Best {
+	if p := &s.round.prompt; p.strategy != First || p.verified {
 		return s.checked(ctx)
 	}
 	l := s.g.limits
-	ping, hedge := time.NewTicker(l.Ping), time.NewTicker(l.Hedge)
+	ping, hedge := time.NewTicker(l.Ping), s.round.patient()
 	s.stall = time.NewTimer(l.Stall)
 	defer ping.Stop()
 	defer hedge.Stop()
@@ -95,6 +116,7 @@ func (s *relay) run(ctx context.Context) error {
 			}
 		case <-hedge.C:
 			s.round.hedge()
+			hedge.again()
 		case <-s.stall.C:
 			s.giveUp()
 		case <-s.round.box.ready:
@@ -120,28 +142,44 @@ func (s *relay) speak() (done bool, err error) {
 // hear takes in what the miners did.
 func (s *relay) hear() {
 	for _, e := range s.round.box.take() {
-		if e.leg == s.speaker() {
-			s.stall.Reset(s.g.limits.Stall)
-		}
 		if s.round.apply(e) && s.speaker() == nil {
 			s.round.replace()
+		}
+		if e.leg == s.speaker() {
+			s.stall.Reset(s.patience(e.leg))
 		}
 	}
 }
 
-// giveUp ends a speaker that has been silent for too long.
+// patience is how long a leg may be silent.
+func (s *relay) patience(l *leg) time.Duration {
+	return s.round.model.routing.class.stallAfter(l.first > 0, s.g.limits.Stall)
+}
+
+// giveUp ends a speaker that has been silent for too long. Where nobody could
+// go on for it, it has all the time there is.
 func (s *relay) giveUp() {
-	if l := s.speaker(); l != nil && l.state == running {
-		l.state, l.why = failed, "it stopped in the middle"
-		l.cancel()
+	s.hear() // it may have spoken while we were busy
+	l := s.speaker()
+	if l == nil || l.state != running {
+		return
 	}
+	patience := s.g.limits.Stall
+	if s.replaceable(l) {
+		patience = s.patience(l) // what is usual may have changed meanwhile
+	}
+	if left := patience - l.silent(); left > 0 {
+		s.stall.Reset(left)
+		return
+	}
+	s.round.giveUp(l)
 }
 
 // give makes l the speaker.
 func (s *relay) give(l *leg) {
 	s.legs = append(s.legs, l)
 	s.text, s.tokens = 0, 0
-	s.stall.Reset(s.g.limits.Stall)
+	s.stall.Reset(s.patience(l))
 }
 
 // speaker is the leg whose text goes out, nil before there is one.
@@ -166,6 +204,7 @@ func (s *relay) pick() bool {
 		return false
 	}
 	s.give(first)
+	s.round.unhedge()
 	return true
 }
 
@@ -177,7 +216,7 @@ func (s *relay) hope() bool {
 // checked answers with text that was verified first: by wish, or because no
 // miner that was asked has proved itself.
 func (s *relay) checked(ctx context.Context) error {
-	legs, err := s.round.best(ctx)
+	legs, err := s.round.decide(ctx)
 	if err != nil {
 		return err
 	}
@@ -207,81 +246,10 @@ func (s *relay) pass(l *leg) error {
 		s.g.metrics.firstToken.Observe(time.Since(s.began).Seconds())
 	}
 	s.spoken = true
+	s.resumed(l)
+	s.lastAt = time.Now()
 	s.text, s.tokens, s.offset = l.text.Len(), len(l.tokens), s.offset+utf8.RuneCountInString(said)
 	return nil
-}
-
-// takeOver asks a proven miner to go on from the very tokens that are out when
-// the speaker died, and tells whether one does.
-func (s *relay) takeOver(dead *leg) bool {
-	if s.text == 0 && len(s.legs) > 1 { // it died before it added anything
-		s.legs = s.legs[:len(s.legs)-1]
-		dead = s.speaker()
-	}
-	next, ok := s.heir()
-	if !ok || len(s.round.legs) >= 2*s.g.limits.MaxMiners {
-		return false
-	}
-	body, ok := s.rest(dead)
-	if ok {
-		s.give(s.round.start(next, body))
-	}
-	return ok
-}
-
-// heir finds a proven miner that can go on: one that was not asked yet, or else
-// one that did not fail.
-func (s *relay) heir() (candidate, bool) {
-	r := s.round
-	if i := slices.IndexFunc(r.spare, func(c candidate) bool { return c.proven }); i >= 0 {
-		next := r.spare[i]
-		r.spare = slices.Delete(r.spare, i, i+1)
-		return next, true
-	}
-	if i := slices.IndexFunc(r.legs, func(l *leg) bool { return l.proven && l.state != failed }); i >= 0 {
-		return r.legs[i].candidate, true
-	}
-	return candidate{}, false
-}
-
-// rest encodes a request for what is missing of the answer, or returns false
-// where the tokens that are out are not known exactly.
-func (s *relay) rest(dead *leg) ([]byte, bool) {
-	p := &s.round.prompt
-	if p.model.Tokenizer == nil || len(dead.tokens) == 0 {
-		return nil, false
-	}
-	// Tokens may run ahead of the text by an unfinished character.
-	said := dead.text.String()
-	n := len(dead.tokens)
-	for n > 0 && p.model.Tokenizer.Decode(tokensOf(dead.tokens[:n])) != said {
-		n--
-	}
-	prompt, err := p.render()
-	if n == 0 || err != nil {
-		return nil, false
-	}
-	dead.tokens = dead.tokens[:n]
-	ask := p.ask
-	ask.Messages, ask.Prompt, ask.Tokens = nil, "", slices.Clone(prompt)
-	for _, l := range s.legs {
-		ask.Tokens = append(ask.Tokens, tokensOf(l.tokens)...)
-		ask.Made += len(l.tokens)
-		ask.MaxTokens -= len(l.tokens)
-	}
-	if ask.MaxTokens < 1 {
-		return nil, false
-	}
-	body, err := ask.Encode()
-	return body, err == nil
-}
-
-func tokensOf(scores []engine.TokenScore) []engine.Token {
-	out := make([]engine.Token, len(scores))
-	for i, t := range scores {
-		out[i] = t.Token
-	}
-	return out
 }
 
 // close sends the end of the stream: why it ended, how it came about, and the
@@ -325,8 +293,25 @@ func (r *round) finish(ctx context.Context) error {
 		return err
 	}
 	r.drop()
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
 	r.judge(ctx)
 	return ctx.Err()
+}
+
+// settle waits a little for the ends of answers that were given up after their
+// text had gone out, for what they said is checked too.
+func (r *round) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := r.await(ctx, func() bool {
+		return slices.ContainsFunc(r.legs, func(l *leg) bool { return l.used && l.total == 0 })
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
 }
 
 // later ends the round after its answer went out, so that nobody waits for a
@@ -356,55 +341,4 @@ func (g *Gateway) later(ctx context.Context, r *round, judge bool) {
 		})
 		_ = r.finish(ctx) // nobody is there to hear of it
 	})
-}
-
-// events writes server-sent events.
-type events struct {
-	g     *Gateway
-	w     http.ResponseWriter
-	rc    *http.ResponseController
-	buf   bytes.Buffer
-	begun bool // the headers are out
-}
-
-// add puts an event with v as JSON into the buffer.
-func (e *events) add(v any) {
-	e.buf.WriteString("data: ")
-	enc := json.NewEncoder(&e.buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		e.g.log.Error("an event cannot be written as JSON", "error", err)
-	}
-	e.buf.WriteByte('\n') // Encode wrote the first of two
-}
-
-// done puts the end mark into the buffer.
-func (e *events) done() { e.buf.WriteString("data: [DONE]\n\n") }
-
-// ping keeps a silent connection alive.
-func (e *events) ping() error {
-	e.buf.WriteString(": ping\n\n")
-	return e.flush()
-}
-
-// flush sends the buffer. A client that takes nothing for too long gets an
-// error, and its miners stop.
-func (e *events) flush() error {
-	if !e.begun {
-		e.begun = true
-		h := e.w.Header()
-		h.Set("Content-Type", "text/event-stream; charset=utf-8")
-		h.Set("Cache-Control", "no-cache")
-		h.Set("X-Accel-Buffering", "no") // proxies shall not hold it back
-		e.w.WriteHeader(http.StatusOK)
-	}
-	e.g.extend(e.w)
-	if _, err := e.w.Write(e.buf.Bytes()); err != nil {
-		return errGone
-	}
-	e.buf.Reset()
-	if err := e.rc.Flush(); err != nil {
-		return errGone
-	}
-	return nil
 }

@@ -41,11 +41,12 @@ type Task struct {
 
 // Answer is what came back.
 type Answer struct {
-	Body     []byte        // all chunks of the answer in the kind's own encoding, concatenated
+	Body     []byte        // all chunks of the answer in the kind's own encoding, concatenated; with Err, those that came before it
 	First    time.Duration // from the request until the first chunk
 	Total    time.Duration // from the request until the end
 	Err      error         // why there is no complete answer; nil if there is one
 	Organic  bool          // a user's task: scored, but never repeated
+	Full     bool          // whoever asked wants it checked, whatever the validator's draw says
 	Received time.Time
 	Receipt  []byte // what proves the exchange to anyone, a p2p.Receipt as JSON; nil if nothing came
 }
@@ -62,6 +63,9 @@ type Score struct {
 	Reject bool    // proven cheating: the miner's whole score drops to 0
 	Reason string  // for people: why the score is not 1
 	Units  int     // work delivered, in the kind's own unit: tokens, for text
+	// Checked tells that this very answer was examined, and not let pass
+	// because its miner is known.
+	Checked bool
 }
 
 // Errors of [Mechanism.Work] that the asker is told; it learns of any other

@@ -174,6 +174,9 @@ func (e *Engine) pickSlot(j *job) int {
 			continue
 		}
 		n := common(s.tokens, j.reusable())
+		if n < len(s.tokens)/4 {
+			n = 0 // the first tokens of a template are not worth what another conversation has here
+		}
 		if n > saved || n == saved && s.used < e.slots[best].used {
 			best, saved = i, n
 		}

@@ -47,11 +47,11 @@ func (r reply) ids() []engine.Token {
 type form struct {
 	engine   engine.Checker
 	prompt   []engine.Token
+	made     []engine.Token // the end of prompt that is the answer so far
 	stop     []string
 	limit    int // tokens
 	evidence int // alternatives per token
 
-	made       []engine.Token // the end of prompt that is the answer so far
 	constraint engine.Constraint
 	grammar    *grammar.Grammar // of constraint; nil binds nothing
 }
@@ -76,21 +76,10 @@ func (f form) broken(r reply) string {
 	case r.usage.Prompt != len(f.prompt):
 		return fmt.Sprintf("a prompt of %d tokens, but %d are charged", len(f.prompt), r.usage.Prompt)
 	}
-	for i, t := range r.tokens {
-		switch {
-		case model.Vocabulary > 0 && int(t.Token) >= model.Vocabulary:
-			return fmt.Sprintf("token %d is %d, the vocabulary has %d", i, t.Token, model.Vocabulary)
-		case i < n-1 && f.engine.Ends(t.Token):
-			return fmt.Sprintf("%d tokens after the end of the turn", n-1-i)
-		case len(t.Top) < f.alternatives():
-			return fmt.Sprintf("token %d has %d log-probabilities, %d are asked for", i, len(t.Top), f.evidence)
-		}
-	}
-	if why := f.unbound(r); why != "" {
+	if why := f.misshapen(r); why != "" {
 		return why
 	}
-	decoded := f.engine.Decode(r.ids())
-	stopped, same := ending(decoded, r.text, f.stop)
+	stopped, same := ending(f.decode(r), r.text, f.stop)
 	if !same {
 		return "the text is not what the tokens say"
 	}
@@ -103,6 +92,22 @@ func (f form) broken(r reply) string {
 		return fmt.Sprintf("the answer ends for its length after %d of %d tokens", n, f.limit)
 	}
 	return ""
+}
+
+// misshapen says in words what is wrong with single tokens of a reply, or "".
+func (f form) misshapen(r reply) string {
+	n, vocabulary := len(r.tokens), f.engine.Model().Vocabulary
+	for i, t := range r.tokens {
+		switch {
+		case vocabulary > 0 && int(t.Token) >= vocabulary:
+			return fmt.Sprintf("token %d is %d, the vocabulary has %d", i, t.Token, vocabulary)
+		case i < n-1 && f.engine.Ends(t.Token):
+			return fmt.Sprintf("%d tokens after the end of the turn", n-1-i)
+		case len(t.Top) < f.alternatives():
+			return fmt.Sprintf("token %d has %d log-probabilities, %d are asked for", i, len(t.Top), f.evidence)
+		}
+	}
+	return f.unbound(r)
 }
 
 // ending tells whether a stop text ends decoded, and whether text is decoded

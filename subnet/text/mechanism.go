@@ -94,7 +94,7 @@ func (m *Mechanism) Work(ctx context.Context, t subnet.Task, emit func([]byte) e
 		return err
 	}
 	out := stream{emit: emit, every: m.options.Flush}
-	usage, err := m.engine.Chat(ctx, engine.ChatRequest{
+	usage, err := m.answer(ctx, engine.ChatRequest{
 		Tokens:    prompt,
 		MaxTokens: m.limit(r),
 		Stop:      r.Stop,
@@ -103,7 +103,7 @@ func (m *Mechanism) Work(ctx context.Context, t subnet.Task, emit func([]byte) e
 
 		Constraint: m.constraint(r),
 		Made:       r.Made,
-	}, out.write)
+	}, r.Made, out.write)
 	if err != nil {
 		return blame(err)
 	}
@@ -244,6 +244,8 @@ type verdict struct {
 	failed  string // why the answer is worth nothing; empty when it is good
 	cheated bool   // failed in a way no honest miner does
 	note    string // for people, of an answer that is good
+	torn    bool   // failed for it broke off, and what came of it is good
+	checked bool   // examined with the engine
 	found   finding
 	tokens  int // delivered
 }
@@ -254,7 +256,7 @@ func (m *Mechanism) judge(ctx context.Context, t subnet.Trial) (verdict, error) 
 	if e == nil {
 		return v, nil
 	}
-	if !m.due(t.Task) {
+	if !t.Answer.Full && !m.due(t.Task) {
 		v.note = "not checked this time"
 		return v, nil
 	}
@@ -270,8 +272,8 @@ type exam struct {
 
 // open reads a trial; there is no exam where its verdict stands already.
 func (m *Mechanism) open(t subnet.Trial) (*exam, verdict) {
-	if err := t.Answer.Err; err != nil {
-		return nil, verdict{failed: "no answer: " + err.Error()}
+	if t.Answer.Err != nil {
+		return m.openTorn(t)
 	}
 	if t.Task.Timeout > 0 && t.Answer.Total > t.Task.Timeout {
 		return nil, verdict{failed: fmt.Sprintf("the answer took %v, %v were allowed", t.Answer.Total, t.Task.Timeout)}
@@ -284,18 +286,23 @@ func (m *Mechanism) open(t subnet.Trial) (*exam, verdict) {
 	if err != nil {
 		return nil, verdict{failed: err.Error(), cheated: true}
 	}
-	g, err := request.grammar()
+	f, err := m.form(request, prompt)
 	if err != nil {
 		return nil, verdict{note: "the request cannot be checked: " + err.Error()}
-	}
-	f := form{
-		engine: m.engine, prompt: prompt, stop: request.Stop, limit: m.limit(request), evidence: m.manifest.Evidence,
-		made: prompt[len(prompt)-request.Made:], constraint: m.constraint(request), grammar: g,
 	}
 	if broken := f.broken(r); broken != "" {
 		return nil, verdict{failed: broken, cheated: true}
 	}
 	return &exam{form: f, reply: r, sampling: m.sampling(t.Task, request)}, verdict{tokens: len(r.tokens)}
+}
+
+func (m *Mechanism) form(r Request, prompt []engine.Token) (form, error) {
+	g, err := r.grammar()
+	return form{
+		engine: m.engine, prompt: prompt, made: prompt[len(prompt)-r.Made:],
+		stop: r.Stop, limit: m.limit(r), evidence: m.manifest.Evidence,
+		constraint: m.constraint(r), grammar: g,
+	}, err
 }
 
 // check spends a prefill on a reply in good form.
@@ -322,11 +329,12 @@ func (m *Mechanism) check(ctx context.Context, e *exam, v verdict) (verdict, err
 	if err != nil {
 		return v, err
 	}
-	v.found = found
+	v.found, v.checked = found, true
 	if found.missed > 0 {
 		v.note = fmt.Sprintf("%d of %d tokens differ from the model's, by up to %.2g nats", found.missed, found.tokens, found.worst)
 	}
 	if found.tokens >= minDistance && found.distance > m.manifest.Distance {
+		v.torn = false
 		v.failed = fmt.Sprintf("log-probabilities are %.2f away from the model's, at most %.2f is allowed", found.distance, m.manifest.Distance)
 		v.cheated = true
 	}
@@ -372,7 +380,7 @@ func (m *Mechanism) learn(t subnet.Trial, v verdict) (proven bool) {
 	}
 	m.options.Log.Debug("answer judged", "uid", uid, "tokens", v.tokens, "checked", v.found.tokens,
 		"missed", v.found.missed, "evidence", r.Evidence, "state", r.State, "proven", proven)
-	if v.tokens > 0 && v.failed == "" && r.State != rejected {
+	if v.tokens > 0 && (v.failed == "" || v.torn) && r.State != rejected {
 		r.deliver(v.tokens, float64(v.tokens)/max(t.Answer.Total.Seconds(), 1e-3), now)
 	}
 	return proven
@@ -381,7 +389,7 @@ func (m *Mechanism) learn(t subnet.Trial, v verdict) (proven bool) {
 // score is the worth of a trial's miner. The caller holds mu.
 func (m *Mechanism) score(t subnet.Trial, v verdict, proven bool) subnet.Score {
 	r := m.records[t.Task.Miner.UID]
-	s := subnet.Score{Reject: proven, Reason: cmp.Or(v.failed, v.note), Units: v.tokens}
+	s := subnet.Score{Reject: proven, Reason: cmp.Or(v.failed, v.note), Units: v.tokens, Checked: v.checked}
 	switch {
 	case proven:
 		s.Reason = "rejected: " + cmp.Or(s.Reason, "its tokens are not what the model says")

@@ -1,0 +1,290 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/subnet/text"
+)
+
+// decide returns the answers to give, at most as many as are wanted, best
+// first.
+func (r *round) decide(ctx context.Context) ([]*leg, error) {
+	legs, err := r.best(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch r.prompt.strategy {
+	case BestOfK:
+		return r.bestOfK(ctx)
+	case Vote:
+		return r.poll(), nil
+	case Merge:
+		return r.merge(ctx)
+	case Best, First:
+	}
+	return legs, nil
+}
+
+// bestOfK ranks the answers as the user wants.
+func (r *round) bestOfK(ctx context.Context) ([]*leg, error) {
+	legs := r.ranked()
+	switch r.prompt.by {
+	case byLogProb:
+		slices.SortStableFunc(legs, func(a, b *leg) int { return cmp.Compare(b.meanLogProb(), a.meanLogProb()) })
+		r.said = fmt.Sprintf("highest mean log-probability, %.3f, of %d answers", legs[0].meanLogProb(), len(legs))
+	case byJudge:
+		if err := r.choice(ctx, legs); err != nil {
+			return nil, err
+		}
+	}
+	return legs[:min(len(legs), r.prompt.n)], nil
+}
+
+// meanLogProb is the mean over the answer's tokens, as the miner told them and
+// the check compared them; very low where it told none.
+func (l *leg) meanLogProb() float64 {
+	if len(l.tokens) == 0 {
+		return -1e9
+	}
+	sum := 0.0
+	for _, t := range l.tokens {
+		sum += float64(t.LogProb)
+	}
+	return sum / float64(len(l.tokens))
+}
+
+// choice has a miner read the answers, and puts the one that it names first.
+// Where it names none the order stays.
+func (r *round) choice(ctx context.Context, legs []*leg) error {
+	if len(legs) == 1 {
+		return nil
+	}
+	shown := r.fitting(legs, chooseTask, 16)
+	judge, err := r.consult(ctx, r.question(shown, chooseTask, 16))
+	if err != nil {
+		return err
+	}
+	if judge == nil {
+		r.said = fmt.Sprintf("no judge could be asked; the highest score of %d answers", len(legs))
+		return nil
+	}
+	n, err := strconv.Atoi(lastNumber(judge.text.String()))
+	if err != nil || n < 1 || n > len(shown) {
+		r.said = fmt.Sprintf("the judge, miner %d, named no answer; the highest score of %d answers", judge.Peer.UID, len(legs))
+		return nil
+	}
+	chosen := legs[n-1]
+	copy(legs[1:n], legs[:n-1])
+	legs[0] = chosen
+	r.said = fmt.Sprintf("chosen by miner %d, which read %d answers", judge.Peer.UID, len(shown))
+	return nil
+}
+
+// A ballot is what answers that say the same add up to.
+type ballot struct {
+	answer string
+	weight float64
+	legs   []*leg // best first
+}
+
+// leastWeight is the vote of a miner about which nothing good is known.
+const leastWeight = 0.001
+
+// weight is what a leg's vote counts: its answer's verified score, or half its
+// miner's standing while there is none.
+func (l *leg) weight() float64 {
+	if l.state == judged {
+		return max(l.score.Value, leastWeight)
+	}
+	return max(l.Score/2, leastWeight)
+}
+
+// poll lets the answers vote and returns the best of those that won: the
+// greatest sum of weights wins; ties go to more votes, then to the higher
+// single weight, then to what was said first. Answers that say nothing that
+// can be compared have no vote; where none has, the best answer is given.
+func (r *round) poll() []*leg {
+	legs := r.ranked()
+	var ballots []*ballot
+	for _, l := range legs {
+		l.vote = vote(l.text.String(), r.prompt.extract, r.prompt.field)
+		if l.vote == "" {
+			continue
+		}
+		i := slices.IndexFunc(ballots, func(b *ballot) bool { return b.answer == l.vote })
+		if i < 0 {
+			i, ballots = len(ballots), append(ballots, &ballot{answer: l.vote})
+		}
+		ballots[i].weight += l.weight()
+		ballots[i].legs = append(ballots[i].legs, l)
+	}
+	if len(ballots) == 0 {
+		r.said = fmt.Sprintf("none of %d answers says what can be put to the vote; highest score", len(legs))
+		return legs[:1]
+	}
+	slices.SortStableFunc(ballots, func(a, b *ballot) int {
+		return cmp.Or(
+			cmp.Compare(b.weight, a.weight),
+			cmp.Compare(len(b.legs), len(a.legs)),
+			cmp.Compare(b.legs[0].weight(), a.legs[0].weight()),
+			a.soonest().Compare(b.soonest()),
+		)
+	})
+	for _, b := range ballots {
+		v := voteReport{Answer: b.answer, Weight: round4(b.weight)}
+		for _, l := range b.legs {
+			v.Miners = append(v.Miners, l.Peer.UID)
+		}
+		r.votes = append(r.votes, v)
+	}
+	won := ballots[0]
+	r.said = fmt.Sprintf("%d of %d answers say so, with %.2f of the votes' weight", len(won.legs), len(legs), won.weight/sum(ballots))
+	return won.legs[:1]
+}
+
+func (b *ballot) soonest() time.Time {
+	at := b.legs[0].began.Add(b.legs[0].total)
+	for _, l := range b.legs {
+		if t := l.began.Add(l.total); t.Before(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+func sum(ballots []*ballot) (all float64) {
+	for _, b := range ballots {
+		all += b.weight
+	}
+	return all
+}
+
+// merge has one miner write an answer out of all. Where nobody can it gives the
+// best there is.
+func (r *round) merge(ctx context.Context) ([]*leg, error) {
+	legs := r.ranked()
+	if len(legs) == 1 {
+		return legs, nil
+	}
+	shown := r.fitting(legs, mergeTask, r.prompt.ask.MaxTokens)
+	if len(shown) < 2 {
+		r.said = fmt.Sprintf("%d answers do not fit the model's context to merge them; highest score", len(legs))
+		return legs[:1], nil
+	}
+	merged, err := r.consult(ctx, r.question(shown, mergeTask, r.prompt.ask.MaxTokens))
+	if err != nil {
+		return nil, err
+	}
+	if merged == nil {
+		r.said = fmt.Sprintf("no miner could merge the answers; the highest score of %d", len(legs))
+		return legs[:1], nil
+	}
+	r.said = fmt.Sprintf("merged by miner %d out of %d answers", merged.Peer.UID, len(shown))
+	return []*leg{merged}, nil
+}
+
+// What a miner is asked about the others' answers.
+const (
+	chooseTask = "Which of these answers is the best? Reply with its number and nothing else."
+	mergeTask  = "Write one answer to the question: keep what the answers above agree on and what is right in each, and leave out what is wrong. Reply with the answer alone."
+)
+
+// question asks for a judgement on answers, at temperature 0.
+func (r *round) question(legs []*leg, task string, tokens int) text.Request {
+	var b strings.Builder
+	b.WriteString("Question:\n" + r.prompt.words() + "\n\n")
+	for i, l := range legs {
+		fmt.Fprintf(&b, "Answer %d:\n%s\n\n", i+1, strings.TrimSpace(l.text.String()))
+	}
+	b.WriteString(task)
+	return text.Request{Messages: []engine.Message{{Role: engine.User, Content: b.String()}}, MaxTokens: tokens}
+}
+
+// fitting returns the first of legs about which task can be asked within the
+// model's context.
+func (r *round) fitting(legs []*leg, task string, tokens int) []*leg {
+	for n := len(legs); n > 1; n-- {
+		q := r.question(legs[:n], task, tokens)
+		if r.fits(q) {
+			return legs[:n]
+		}
+	}
+	return legs[:1]
+}
+
+func (r *round) fits(q text.Request) bool {
+	if len(q.Messages[0].Content) > maxText {
+		return false
+	}
+	t, room := r.model.Tokenizer, r.model.Context
+	if t == nil || room == 0 {
+		return true
+	}
+	tokens, err := t.Render(q.Messages)
+	return err == nil && len(tokens)+q.MaxTokens <= room
+}
+
+// words are what the user asked last.
+func (p *prompt) words() string {
+	for _, m := range slices.Backward(p.ask.Messages) {
+		if m.Role == engine.User {
+			return m.Content
+		}
+	}
+	if p.ask.Prompt == "" && p.model.Tokenizer != nil {
+		return p.model.Tokenizer.Decode(p.ask.Tokens)
+	}
+	return p.ask.Prompt
+}
+
+// maxConsulted is how many miners are tried as a judge.
+const maxConsulted = 3
+
+// consult puts a question of the gateway's own to a miner and has its answer
+// checked. It returns nil where nobody gives one that holds.
+func (r *round) consult(ctx context.Context, ask text.Request) (*leg, error) {
+	order, err := r.g.order(&r.prompt)
+	if err != nil {
+		return nil, nil //nolint:nilerror // nobody is there any more, and the answers are
+	}
+	for _, c := range order[:min(len(order), maxConsulted)] {
+		l := r.start(c, ask)
+		l.role = "judge"
+		if err := r.await(ctx, func() bool { return l.state == running }); err != nil {
+			return nil, err
+		}
+		r.judge(ctx)
+		if r.holds(l) && l.text.Len() > 0 {
+			return l, nil
+		}
+	}
+	return nil, nil
+}
+
+// await hears the miners while busy says so, or until ctx ends.
+func (r *round) await(ctx context.Context, busy func() bool) error {
+	ping := time.NewTicker(r.g.limits.Ping)
+	defer ping.Stop()
+	for busy() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ping.C:
+			if r.idle != nil {
+				r.idle()
+			}
+		case <-r.box.ready:
+			for _, e := range r.box.take() {
+				r.apply(e)
+			}
+		}
+	}
+	return nil
+}
