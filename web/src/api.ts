@@ -54,7 +54,7 @@ async function refusal(res: Response): Promise<Refusal> {
 /** Turns whatever was thrown into what a user can do about it. */
 export function trouble(e: unknown): Trouble {
   if (!(e instanceof Refusal)) return { kind: 'network', message: navigator.onLine ? w.trouble.unreachable : w.trouble.offline }
-  if (e.status === 429 || (e.status === 503 && e.wait)) return { kind: 'busy', message: e.message, until: Date.now() + 1000 * (e.wait || 1) }
+  if (e.status === 429 || (e.status === 503 && e.wait)) return { kind: 'busy', message: e.message, until: e.wait ? Date.now() + 1000 * e.wait : undefined }
   return { kind: e.status === 401 || e.status === 403 ? 'key' : 'refused', message: e.message }
 }
 
