@@ -101,7 +101,7 @@ const finding = (page, name) => dialog(page).locator('li', { has: page.getByText
 test('verifies a receipt and hands it out', fakeOnly, async () => {
   const page = await receipt('a patient story')
   await page.getByText('6 of 6 checks done here in your browser hold.').waitFor()
-  await finding(page, 'Batch on the chain').getByText('It is number 2 of the batch of epoch 34').waitFor()
+  await finding(page, 'Batch of its epoch').getByText('It is number 2 of the batch of epoch 34').waitFor()
   await dialog(page).getByText('plexus-4m', { exact: true }).waitFor()
   await finding(page, 'Prompt').getByText('word for word').waitFor()
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download' }).click()])
@@ -113,7 +113,7 @@ test('verifies a receipt and hands it out', fakeOnly, async () => {
 test('tells what a receipt cannot show yet', fakeOnly, async () => {
   const page = await receipt('an unproven story')
   await page.getByText('5 of 6 checks').waitFor()
-  await finding(page, 'Batch on the chain').getByText('not on the chain yet').waitFor()
+  await finding(page, 'Batch of its epoch').getByText('not sealed yet').waitFor()
   await page.context().close()
 })
 

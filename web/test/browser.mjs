@@ -75,12 +75,17 @@ export async function closeSheet(page) {
   await dialog(page).waitFor({ state: 'detached' })
 }
 
-/** Fails on what axe finds, and on a page wider than its window. */
+/** Fails on a page wider than its window, and on what axe finds. */
 export async function clean(page, where) {
+  await fits(page, where)
   // The policy keeps axe's script out of the page, so it runs as the browser's own.
   await page.evaluate(axe)
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))
   assert.deepEqual(found.violations.map((v) => `${where}: ${v.id}: ${v.nodes.map((n) => n.target + ' ' + n.failureSummary).join('; ')}`), [])
+}
+
+/** Fails on a page wider than its window. */
+export async function fits(page, where) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
   assert.ok(wide <= 0, `${where} is ${wide} px too wide`)
 }

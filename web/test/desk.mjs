@@ -107,7 +107,7 @@ export function desk(method, path, body, bearer) {
   }
   if (path.startsWith('/v1/receipts/')) {
     const found = receipts.get(decodeURIComponent(path.slice(13)))
-    if (found?.waits-- > 0) return refuse(404, 'receipt_pending', 'the receipt is signed once all miners’ answers are checked; ask again in a second')
+    if (found && found.waits-- > 0) return refuse(404, 'receipt_pending', 'the receipt is signed once all miners’ answers are checked; ask again in a second')
     return found ? { status: 200, body: { ...found, waits: undefined } } : refuse(404, 'no_receipt', `there is no receipt ${path.slice(13)}; receipts are kept for 90 days`)
   }
   if (path !== '/v1/account' && !path.startsWith('/v1/keys')) return undefined

@@ -45,7 +45,7 @@ const height = () => 12_345 + Math.floor((Date.now() - begun) / 1000)
 function report(id, asked, q, text, receipt) {
   const chosen = asked.find((m) => m.score > 0)
   const vote = q.plexus.strategy === 'vote'
-  const say = (m) => (m.score ? (m === chosen ? text : text.replace('small grey', 'windy')) : 'The quick brown fox jumps over the lazy dog.')
+  const say = (m) => (m.score ? (m === chosen ? text : text.replace('small grey', 'windy').replace('**12**', vote && m.uid === 1 ? '**13**' : '**12**')) : 'The quick brown fox jumps over the lazy dog.')
   return {
     request_id: id, model: q.model, strategy: q.plexus.strategy, subnet: 1, height: height(), validator, receipt,
     why: q.plexus.strategy === 'best' ? `highest score, ${chosen.score.toFixed(2)}, of 3 answers that hold` : vote ? '2 of 3 accepted answers agree' : `first text of ${asked.length} miners, after ${chosen.latency_ms} ms`,

@@ -107,7 +107,7 @@ test('shows in one tab what was said in another', fakeOnly, async () => {
   await ready(other)
   await say(page, 'a story')
   await show(other, 'a story')
-  await other.getByText('whenever the fog comes').waitFor()
+  await other.locator('.answer').getByText('whenever the fog comes').waitFor()
   await menu(other, 'a story', 'Pin')
   await page.getByRole('heading', { name: 'Pinned' }).waitFor()
   await page.context().close()
@@ -179,7 +179,7 @@ test('refuses files that are not what they should be, and says why', fakeOnly, a
   await closeSheet(page)
   await page.reload()
   await show(page, 'a story')
-  await page.getByText('whenever the fog comes').waitFor()
+  await page.locator('.answer').getByText('whenever the fog comes').waitFor()
   await page.context().close()
 })
 

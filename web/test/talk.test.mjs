@@ -26,7 +26,7 @@ test('stops, edits on a branch, retries, and goes back', fakeOnly, async () => {
   await page.getByRole('button', { name: 'Edit and send again' }).click()
   await page.getByLabel('Your words').fill('a story')
   await page.getByRole('button', { name: 'Send again' }).click()
-  await page.getByText('whenever the fog comes').waitFor()
+  await page.locator('.answer').getByText('whenever the fog comes').waitFor()
   await answered(page)
   await page.getByRole('img', { name: 'Version 2 of 2' }).waitFor()
   await page.getByRole('button', { name: 'The version before' }).click()
@@ -223,7 +223,7 @@ test('says what went wrong and what to do', fakeOnly, async () => {
   await shot(page, 'busy')
   await clean(page, 'busy')
   await page.getByRole('button', { name: 'Ask again', exact: true }).click()
-  await page.getByText('whenever the fog comes').waitFor()
+  await page.locator('.answer').getByText('whenever the fog comes').waitFor()
   await page.context().close()
 })
 
@@ -239,7 +239,7 @@ test('says that it is offline, and asks again when it is back', fakeOnly, async 
   await page.context().setOffline(false)
   await page.getByText('You are offline').waitFor({ state: 'detached' })
   await page.getByRole('button', { name: 'Ask again' }).click()
-  await page.getByText('whenever the fog comes').nth(1).waitFor()
+  await page.locator('.answer').getByText('whenever the fog comes').nth(1).waitFor()
   await page.context().close()
 })
 
