@@ -3,6 +3,7 @@ package web
 import (
 	"compress/gzip"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -89,5 +90,35 @@ func TestServing(t *testing.T) {
 	}
 	if _, err := handler(fstest.MapFS{}); err == nil {
 		t.Error("no index.html and no error")
+	}
+}
+
+// TestBudget keeps the page light: what is loaded at first, and all of it
+// without its fonts.
+func TestBudget(t *testing.T) {
+	h, err := Handler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, whole int
+	index := fetch(t, h, "GET", "/").Body.String()
+	err = fs.WalkDir(dist, "dist/assets", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(name, ".woff2") {
+			return err
+		}
+		path := strings.TrimPrefix(name, "dist")
+		size := fetch(t, h, "GET", path, "Accept-Encoding", "gzip").Body.Len()
+		whole += size
+		if strings.Contains(index, path) {
+			first += size
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const mostFirst, mostWhole = 110_000, 250_000
+	if first > mostFirst || whole > mostWhole {
+		t.Errorf("%d bytes at first and %d in all, packed; at most %d and %d are wanted", first, whole, mostFirst, mostWhole)
 	}
 }

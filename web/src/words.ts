@@ -1,49 +1,405 @@
-// How figures read.
+// All that the page says. Another language is another object of this shape.
 
-import type { MinerReport, Verdict } from './api'
+const many = (n: number, one: string, more = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : more}`
 
-export function ms(value: number | null | undefined): string {
-  if (value == null) return '–'
-  if (value < 1000) return `${Math.round(value)} ms`
-  return `${(value / 1000).toFixed(value < 10_000 ? 2 : 1)} s`
+const en = {
+  home: 'Plexus, start page',
+  close: 'Close',
+  cancel: 'Cancel',
+  again: 'Try again',
+  miners: (n: number) => many(n, 'miner'),
+  validator: (uid: number) => `validator ${uid}`,
+  subnet: (n: number) => `subnet ${n}`,
+  theme: (now: string) => ({ system: 'Theme: as the system has it', light: 'Theme: light', dark: 'Theme: dark' })[now] ?? '',
+
+  verdicts: {
+    accepted: 'accepted',
+    rejected: 'rejected',
+    worthless: 'no use',
+    unchecked: 'not checked',
+    pending: 'at work',
+    failed: 'failed',
+    cancelled: 'stopped',
+  } as Record<string, string>,
+
+  strategies: {
+    first: { name: 'first answer', hint: 'You see the first proven miner at once; the check follows.' },
+    best: { name: 'best answer', hint: 'All answers are checked before you see one.' },
+    'best-of-k': { name: 'best of k', hint: 'Several answers are ranked, and you see the one ranked first.' },
+    vote: { name: 'majority vote', hint: 'The miners’ results are counted, and the one with most weight wins.' },
+    merge: { name: 'merged answer', hint: 'A judge writes one answer out of all that were accepted.' },
+  },
+
+  rankings: { score: 'verified score', logprob: 'how likely its words are', judge: 'the word of a judge' },
+  extracts: { auto: 'what it concludes', exact: 'all of it', number: 'its last number', 'last-line': 'its last line', json: 'a field of its JSON' },
+
+  start: {
+    title: 'Ask the network',
+    words: 'Your prompt goes to several miners at once. A validator checks what they say, and you get the answer that holds, with the name and score of everyone who was asked.',
+    ideas: ['Tell me a short story about a lighthouse', 'What is a validator?', 'What is 7 + 5?'],
+  },
+
+  list: {
+    title: 'Conversations',
+    close: 'Close the list',
+    fresh: 'New chat',
+    search: 'Search',
+    searchAll: 'Search conversations',
+    pinned: 'Pinned',
+    today: 'Today',
+    week: 'The last seven days',
+    older: 'Older',
+    nothing: 'Nothing found.',
+    empty: 'Your conversations stay in this browser.',
+    more: (title: string) => `More for ${title}`,
+    newName: 'New name',
+    pin: 'Pin',
+    unpin: 'Unpin',
+    rename: 'Rename',
+    markdown: 'Export as Markdown',
+    json: 'Export as JSON',
+    delete: 'Delete',
+    deleteAgain: 'Press again to delete',
+  },
+
+  composer: {
+    prompt: 'Your prompt',
+    placeholder: 'Ask the network',
+    model: 'Model',
+    noModel: 'no model',
+    miners: 'Miners to ask',
+    strategy: 'Which answer',
+    settings: 'Settings',
+    attach: 'Add a text file',
+    fileTooLarge: (name: string, size: number, most: number) => `${name} has ${many(size, 'byte')}; a prompt takes files of up to ${many(most, 'byte')}.`,
+    fileNotText: (name: string) => `${name} is not a text file in UTF-8.`,
+    stop: 'Stop',
+    stopKey: 'Stop (Esc)',
+    send: 'Send',
+    sendKey: 'Send (Enter)',
+  },
+
+  thread: {
+    asking: (n: number) => `Asking ${many(n, 'miner')}`,
+    complete: 'The answer is complete',
+    failed: 'The answer failed',
+    stopped: 'The answer was stopped',
+    yourWords: 'Your words',
+    sendAgain: 'Send again',
+    edit: 'Edit and send again',
+    end: 'To the end',
+  },
+
+  branches: {
+    title: 'Versions',
+    before: 'The version before',
+    after: 'The version after',
+    at: (n: number, of: number) => `Version ${n} of ${of}`,
+  },
+
+  answer: {
+    tokens: (n: number, seconds: number) => `${many(n, 'token')} in ${seconds.toFixed(1)} s`,
+    cut: 'cut at the limit',
+    stopped: 'stopped',
+    from: (uid: number) => `taken from miner ${uid}`,
+    none: 'Stopped before the first word.',
+    empty: 'The answer is empty.',
+    checking: 'Checking the answers…',
+    retry: 'Retry',
+  },
+
+  thought: { title: 'Reasoning', now: 'Reasoning…' },
+
+  calls: {
+    one: (name: string) => `Call of the tool ${name}`,
+    result: 'Result of the tool',
+    resultOf: (name: string) => `What ${name} gave`,
+    send: 'Send the results',
+  },
+
+  copy: {
+    do: 'Copy',
+    done: 'Copied',
+    all: (what: string) => `Copy the ${what}`,
+    did: (what: string) => `Copied the ${what}`,
+    code: 'code',
+    answer: 'answer',
+  },
+
+  code: { plain: 'text', label: (lang: string) => `Code in ${lang}` },
+
+  race: {
+    caught: 'Do not rely on this answer: it failed the check.',
+    miner: 'Miner',
+    time: 'Time',
+    timeOf: 'to the first text, and to the end',
+    first: 'First',
+    end: 'End',
+    speed: 'Speed',
+    score: 'Score',
+    verdict: 'Verdict',
+    given: 'given',
+    judge: 'judge',
+    standing: (s: string) => `Score of this answer. The miner’s running score before it: ${s}`,
+    resumed: (r: { from_uid: number; to_uid: number; at_token: number; gap_ms: number | null }) => `Miner ${r.to_uid} went on where miner ${r.from_uid} failed, at token ${r.at_token}${r.gap_ms == null ? '' : `, after ${Math.round(r.gap_ms)} ms`}.`,
+    where: (subnet: number, height: number, validator: number) => `subnet ${subnet} · block ${height || '–'} · validator ${validator}`,
+    compare: 'Compare the answers',
+  },
+
+  votes: {
+    title: 'Votes, by weight',
+    who: (uids: number[]) => (uids.length === 1 ? `miner ${uids[0]}` : `miners ${uids.join(', ')}`),
+    for: (answer: string) => `voted for “${answer}”`,
+  },
+
+  compare: {
+    open: 'Compare',
+    title: (n: number) => `${many(n, 'answer')} to one prompt`,
+    answerOf: (uid: number) => `Answer of miner ${uid}`,
+    noText: 'No text came.',
+    use: 'Use this answer',
+  },
+
+  models: {
+    title: 'Models',
+    search: 'Search models',
+    proven: (n: number) => `, ${n} proven`,
+    first: (time: string) => `first text ${time}`,
+    context: (n: string) => `${n} tokens of context`,
+    none: 'The gateway offers no model yet. It may still be starting.',
+    note: 'Scores, speeds and waits are what this gateway’s validator measured on checked answers.',
+  },
+
+  settings: {
+    title: 'Settings',
+    scope: 'Settings of',
+    thisChat: 'This chat',
+    newChats: 'New chats',
+    system: 'System prompt',
+    systemHint: 'How the model should behave',
+    ensemble: 'Ensemble',
+    by: 'Ranked by',
+    extract: 'What votes',
+    field: 'Field that votes',
+    minScore: 'Least score of a miner',
+    verifiedOnly: 'Only verified answers',
+    sampling: 'Sampling',
+    temperature: 'Temperature',
+    topP: 'Top p',
+    maxTokens: 'Most new tokens',
+    seed: 'Seed',
+    modelsOwn: 'the model’s own',
+    newSeed: 'a new one each time',
+    stop: 'Stop texts',
+    stopHint: 'One a line; the answer ends before the first that comes',
+    shape: 'Shape of the answer',
+    schema: 'JSON schema',
+    schemaHint: '{"type": "object", "properties": {…}}',
+    schemaShape: 'A schema is a JSON object.',
+    tools: 'Tools',
+    toolsHint: '[{"type": "function", "function": {"name": …, "parameters": …}}]',
+    toolsShape: 'Tools are a JSON list of {"type": "function", "function": {"name": …}}.',
+    notJSON: (what: string, why: string) => `${what ? `${what} in the settings` : 'This'} is not JSON: ${why}`,
+    keep: 'Use for new chats too',
+    kept: 'New chats begin with these.',
+    reset: 'Reset',
+  },
+
+  network: {
+    title: 'Network',
+    close: 'Close the network panel',
+    state: 'State of the network',
+    show: 'Show the network',
+    lost: 'No gateway',
+    connecting: 'Connecting',
+    looking: 'Looking…',
+    block: 'block',
+    Block: 'Block',
+    subnet: 'Subnet',
+    asker: 'Asked by',
+    running: 'Answering now',
+    miners: 'Miners',
+    standing: 'The validator’s running score',
+    incentive: (share: string) => `${share} of incentive`,
+    none: 'No miner answers yet.',
+    absent: (n: number) => `${n} more ${n === 1 ? 'does' : 'do'} not answer`,
+    note: 'The score is what this gateway’s validator found by checking answers. Incentive is what the chain agreed on in the latest epoch, and what miners are paid by.',
+  },
+
+  trouble: {
+    status: (n: number) => `The gateway answered ${n}.`,
+    unreachable: 'The gateway cannot be reached. Is it running?',
+    offline: 'This device is offline.',
+    broken: 'The connection broke before the end of the answer.',
+    offlineNow: 'You are offline. Your chats are here; asking needs the network.',
+    noGateway: 'The gateway does not answer. The page keeps trying.',
+    unkept: (why: string) => `This browser does not keep your chats: ${why}. Export what you need.`,
+    again: 'Ask again',
+    wait: (time: string) => `Ask again in ${time}`,
+    hints: {
+      busy: 'An account has a larger share: stake with this validator, or prepay.',
+      key: 'Sign in again, or paste a key that is valid here.',
+      network: 'What came so far is kept. Ask again when the line is back.',
+    } as Record<string, string>,
+  },
+
+  account: {
+    title: 'Account',
+    yours: 'Account',
+    signIn: 'Sign in',
+    why: 'Without an account you share a small quota with everyone. With one, your stake or your prepaid PLX gives you a share of your own.',
+    wallet: 'With a browser wallet',
+    walletHow: 'Your wallet signs a challenge. No transaction is made and nothing is spent.',
+    noWallet: 'No wallet that speaks as Keplr does was found in this browser.',
+    walletDo: 'Sign in with the wallet',
+    cli: 'With the command line',
+    cliHow: 'Sign in with a key of your keyring, and paste the API key that it prints.',
+    key: 'API key',
+    useKey: 'Use this key',
+    busy: 'One moment…',
+    noAddress: 'a key without an address',
+    signOut: 'Sign out',
+    tiers: { anonymous: 'anonymous', stake: 'by stake', prepaid: 'prepaid', operator: 'operator' } as Record<string, string>,
+    quota: 'Quota',
+    left: (left: string, whole: string) => `${left} of ${whole} tokens left`,
+    stake: 'Stake with this validator',
+    prepaid: 'Prepaid',
+    deposit: 'To prepay, send PLX to',
+    price: 'Price of 1,000 tokens',
+    resets: (time: string, block: string) => `Starts anew in ${time}, at block ${block}`,
+    requests: 'Requests so far',
+    promptTokens: 'Tokens of prompts',
+    answerTokens: 'Tokens of answers',
+    keys: 'API keys',
+    unnamed: 'no name',
+    thisOne: 'this page',
+    keyName: 'Name of a new key',
+    make: 'Make a key',
+    once: 'Keep this key now: it is shown only once.',
+    revoke: 'Revoke',
+    revokeAgain: 'Press again',
+    revokeOne: (name: string, sure: boolean) => (sure ? `Press again to revoke ${name}` : `Revoke ${name}`),
+    local: 'The key is kept in this browser alone and sent to this gateway alone.',
+  },
+
+  receipt: {
+    open: 'Receipt',
+    title: 'Receipt',
+    loading: 'Fetching and checking the receipt…',
+    holds: 'This receipt holds.',
+    failed: 'Do not rely on this receipt.',
+    counted: (good: number, all: number) => `${good} of ${all} checks done here in your browser hold.`,
+    says: 'What it says',
+    download: 'Download',
+    offline: 'Check it again anywhere, without this gateway: plexus receipt verify FILE',
+    yes: 'holds',
+    no: 'fails',
+    open2: 'cannot be told',
+    unfit: (field: string) => `The gateway’s answer is no receipt: ${field} is missing.`,
+    signature: 'Signature',
+    signatureHolds: 'The signature is this key’s, over exactly these bytes.',
+    signatureFails: 'The signature is not this key’s over these bytes.',
+    signer: 'Signer',
+    signerOther: (is: string, named: string) => `Signed by ${is}, but it names ${named}.`,
+    signerHolds: (is: string) => `${is}, the hotkey that the receipt names.`,
+    signerUnknown: (is: string) => `Signed by ${is}, which the receipt does not name.`,
+    content: 'Content',
+    contentHolds: 'What is shown below is what was signed.',
+    contentDiffers: 'What the gateway shows is not what was signed.',
+    contentBinary: 'The signed bytes are not JSON; this page cannot compare them with what is shown.',
+    text: 'Text of the answer',
+    prompt: 'Prompt',
+    noText: 'This chat does not hold the text.',
+    textHolds: 'The hash is that of the text in this chat.',
+    textDiffers: 'The hash is not that of the text in this chat.',
+    promptHolds: 'The hash is that of the conversation in this chat, word for word.',
+    promptOther: 'The hash is of another prompt than this chat would send now. Its system prompt may have changed since.',
+    proof: 'Batch of its epoch',
+    notYet: 'The batch is not sealed yet: its root follows with the next epoch.',
+    proofHolds: (epoch: string, index: number) => `It is number ${index} of the batch of epoch ${epoch}: the path leads to its root. The chain tells whether that root was published.`,
+    proofFails: 'The path does not lead to the batch’s root.',
+    miners: 'Miners’ own signatures',
+    minersOpen: (n: number) => `${n === 1 ? 'One miner' : `${n} miners`} signed what was said. The command line checks those too.`,
+    names: {
+      id: 'receipt', request_id: 'request', created: 'made', chain_id: 'chain', manifest_sha256: 'manifest (SHA-256)', netuid: 'subnet', height: 'block', block_hash: 'block’s hash',
+      prompt_sha256: 'prompt (SHA-256)', tokens_sha256: 'tokens (SHA-256)', text_sha256: 'text (SHA-256)', why: 'why this answer',
+      'validator.uid': 'validator', 'validator.account': 'validator’s account', 'validator.hotkey': 'validator’s hotkey', 'validator.peer_id': 'validator’s peer',
+      'usage.prompt_tokens': 'tokens of the prompt', 'usage.completion_tokens': 'tokens of the answer', 'usage.total_tokens': 'tokens in all',
+    } as Record<string, string>,
+  },
+
+  files: {
+    title: 'Import and export',
+    where: (n: number) => `${many(n, 'conversation')} in this browser, and nowhere else.`,
+    out: 'Export',
+    allJSON: 'All as JSON',
+    allMarkdown: 'All as Markdown',
+    outNote: 'JSON holds everything, all versions and reports, and can be imported. Markdown is for reading.',
+    in: 'Import',
+    choose: 'Choose a file',
+    inNote: 'A file is checked as a whole before anything is taken in. What is here stays as it is.',
+    tooLarge: (n: number, most: number) => `It has ${many(n, 'byte')}; at most ${many(most, 'byte')} can be taken in.`,
+    taken: (n: number, known: number) => `${many(n, 'conversation')} imported${known ? `, ${known} were here already` : ''}.`,
+    refused: (name: string) => `Nothing was imported from ${name}.`,
+    you: 'You',
+    answer: 'Answer',
+    tool: 'Tool',
+    by: (uid: number, score: number | null, subnet: number, height: number) => `Miner ${uid}${score == null ? '' : `, score ${score.toFixed(2)}`}, subnet ${subnet}, block ${height}`,
+  },
+
+  unfit: {
+    file: 'the file',
+    nothing: 'nothing',
+    chat: (n: number) => `conversation ${n}`,
+    turn: (where: string, n: number) => `${where}, turn ${n}`,
+    json: (why: string) => `It is not JSON: ${why}`,
+    format: (is: string) => `Its "format" is ${is}; "plexus.chats" is wanted, which the JSON export of this page writes.`,
+    version: (is: string) => `Its "version" is ${is}; this page reads version 1. A newer page may read it.`,
+    object: (where: string, is: string) => `In ${where} an object is wanted, and there is ${is}.`,
+    list: (where: string, is: string) => `In ${where} a list is wanted, and there is ${is}.`,
+    text: (where: string, is: string) => `In ${where} a text is wanted, and there is ${is}.`,
+    many: (where: string, n: number, most: number) => `In ${where} there are ${n} entries; at most ${most} are taken.`,
+    long: (where: string, n: number, most: number) => `In ${where} there are ${n} characters; at most ${most} are taken.`,
+    role: (where: string, is: string) => `In ${where} the role is ${is}; "user", "assistant" or "tool" is wanted.`,
+    twice: (where: string, id: string) => `In ${where} the id ${id} was there before.`,
+    orphan: (where: string, id: string) => `In ${where} the parent ${id} is no earlier turn.`,
+  },
+
+  share: {
+    title: 'Share',
+    link: 'the link',
+    what: 'The link itself holds the conversation as it is shown. Nothing is stored on a server, and whoever has the link can read it.',
+    size: (n: number) => many(n, 'character'),
+    long: (n: number, most: number) => `The conversation is too long for a link: ${n.toLocaleString('en')}, and ${most.toLocaleString('en')} fit. Export it as a file instead.`,
+    broken: 'The link is not whole. Ask for it again, or for the conversation as a file.',
+    note: 'A shared conversation, read only. It came inside the link; scores and verdicts are as its sender’s page had them.',
+    keep: 'Copy to my chats',
+    leave: 'To my chats',
+  },
+
+  help: {
+    title: 'Keyboard',
+    keys: 'Keys',
+    what: 'What they do',
+    list: [
+      ['Enter', 'Send'],
+      ['Shift Enter', 'A new line'],
+      ['Esc', 'Stop the answer, or close what is open'],
+      ['/', 'To the prompt'],
+      ['↑', 'Edit your last words, from an empty prompt'],
+      ['Ctrl Enter', 'Send what you edited'],
+      ['Ctrl K', 'Search conversations'],
+      ['Ctrl Shift O', 'New chat'],
+      ['Ctrl ,', 'Settings'],
+      ['?', 'This sheet (also Ctrl /)'],
+    ],
+    single: 'Shortcuts of a single key ( / and ? )',
+    licences: 'Licences of what this page is built with',
+  },
 }
 
-export function score(value: number | null | undefined): string {
-  return value == null ? '–' : value.toFixed(2)
-}
+export type Words = typeof en
 
-export function percent(share: number): string {
-  const p = share * 100
-  return p === 0 ? '0 %' : `${p < 10 ? p.toFixed(1) : p.toFixed(0)} %`
-}
+const languages: Record<string, Words> = { en }
 
-export function count(n: number): string {
-  return n.toLocaleString('en')
-}
-
-/** An address short enough to read: both its ends. */
-export function short(address: string): string {
-  return address.length > 16 ? `${address.slice(0, 8)}…${address.slice(-5)}` : address
-}
-
-const verdicts: Record<Verdict, string> = {
-  accepted: 'accepted',
-  rejected: 'rejected',
-  worthless: 'no use',
-  unchecked: 'not checked',
-  pending: 'at work',
-  failed: 'failed',
-  cancelled: 'stopped',
-}
-
-export function verdict(m: MinerReport): string {
-  return verdicts[m.verdict]
-}
-
-export type Tone = 'good' | 'bad' | 'dull'
-
-export function tone(v: Verdict): Tone {
-  if (v === 'accepted') return 'good'
-  if (v === 'rejected' || v === 'worthless' || v === 'failed') return 'bad'
-  return 'dull'
-}
+export const w: Words = languages[(globalThis.navigator?.language ?? 'en').slice(0, 2)] ?? en
