@@ -6,7 +6,7 @@ export CGO_CFLAGS   := -O3 -g0 -march=$(FLAVOUR) $(NOAMX) -DGGML_USE_CPU_REPACK
 export CGO_CXXFLAGS := $(CGO_CFLAGS)
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test sim
+.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test compat-test sim
 
 up: build ; bin/plexus up $(ARGS)
 build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
@@ -19,6 +19,7 @@ gen-check: gen ; git diff --exit-code -- api
 web: ; cd web && npm ci --no-audit --no-fund && npm run build
 web-check: web ; git diff --exit-code -- web/dist
 client: ; cd clients/ts && npm ci --no-audit --no-fund && npm run build
+compat-test: build ; cd clients/compat && npm ci --no-audit --no-fund && npm test
 client-test: build client ; cd clients/ts && npm test
 web-test: ; cd web && npm test
 model: ; go run ./engine/stock/make

@@ -12,7 +12,7 @@ import (
 )
 
 // whole answers prompts in one piece.
-func (g *Gateway) whole(w http.ResponseWriter, r *http.Request, prompts []prompt, v voice) *problem {
+func (g *Gateway) whole(w http.ResponseWriter, r *http.Request, prompts []prompt, m manner) *problem {
 	began := time.Now()
 	results := make([]result, len(prompts))
 	var wg sync.WaitGroup
@@ -21,34 +21,30 @@ func (g *Gateway) whole(w http.ResponseWriter, r *http.Request, prompts []prompt
 	}
 	wg.Wait()
 
-	var choices []any
-	var total usage
-	var told *report
+	all := full{head: head{newID(), began, prompts[0].model.Name}, prompts: prompts}
 	for i, res := range results {
 		if res.bad != nil {
 			return res.bad
 		}
 		p := &prompts[i]
 		for _, l := range res.legs {
-			choices = append(choices, v.whole(p, piece{
-				index: len(choices), text: p.echo + l.text.String(), tokens: l.tokens, finish: l.finish,
-			}))
+			all.pieces = append(all.pieces, piece{
+				prompt: i, index: len(all.pieces), text: p.echo + l.text.String(), tokens: l.tokens,
+				finish: l.finish, stopped: l.stopped(p), first: l.first,
+			})
 		}
-		total.add(usageOf(p, res.legs...))
-		if told == nil {
-			told = res.report
+		all.usage.add(usageOf(p, res.legs...))
+		if all.report == nil {
+			all.report = res.report
 		} else {
-			told.Miners = append(told.Miners, res.report.Miners...)
-			told.Votes = append(told.Votes, res.report.Votes...)
+			all.report.Miners = append(all.report.Miners, res.report.Miners...)
+			all.report.Votes = append(all.report.Votes, res.report.Votes...)
 		}
 	}
-	g.metrics.answered(total, time.Since(began))
-	told.headers(w.Header())
+	g.metrics.answered(all.usage, time.Since(began))
+	all.report.headers(w.Header())
 	g.extend(w)
-	writeJSON(w, http.StatusOK, envelope{
-		ID: v.prefix() + newID(), Object: v.object(false), Created: began.Unix(), Model: prompts[0].model.Name,
-		Choices: choices, Usage: total.raw(), Plexus: told,
-	})
+	writeJSON(w, http.StatusOK, m.whole(all))
 	return nil
 }
 

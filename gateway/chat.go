@@ -32,9 +32,9 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request, body []byte) *pro
 		return bad
 	}
 	if p.stream {
-		return g.stream(w, r, p, chatVoice{calls: &callReader{}})
+		return g.stream(w, r, p, openAI{chatVoice{calls: &callReader{}}})
 	}
-	return g.whole(w, r, []prompt{p}, chatVoice{})
+	return g.whole(w, r, []prompt{p}, openAI{chatVoice{}})
 }
 
 // readChat turns a request's bytes into a prompt.

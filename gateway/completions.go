@@ -31,10 +31,17 @@ func (g *Gateway) completions(w http.ResponseWriter, r *http.Request, body []byt
 	if bad != nil {
 		return bad
 	}
-	if prompts[0].stream {
-		return g.stream(w, r, prompts[0], completionVoice{})
+	if bad := g.scoreAll(r.Context(), prompts); bad != nil {
+		return bad
 	}
-	return g.whole(w, r, prompts, completionVoice{})
+	if prompts[0].ask.MaxTokens == 0 {
+		g.pure(w, prompts)
+		return nil
+	}
+	if prompts[0].stream {
+		return g.stream(w, r, prompts[0], openAI{completionVoice{}})
+	}
+	return g.whole(w, r, prompts, openAI{completionVoice{}})
 }
 
 // readCompletions turns a request's bytes into its prompts, at least one.
@@ -42,6 +49,10 @@ func (g *Gateway) readCompletions(body []byte) ([]prompt, *problem) {
 	var in completionRequest
 	if bad := parse(body, &in); bad != nil {
 		return nil, bad
+	}
+	pure := in.Echo && in.MaxTokens != nil && *in.MaxTokens == 0
+	if pure {
+		in.MaxTokens = nil
 	}
 	base, bad := g.prompt(in.settings)
 	if bad != nil {
@@ -59,10 +70,13 @@ func (g *Gateway) readCompletions(body []byte) ([]prompt, *problem) {
 	if bad := base.wantLogProbs("logprobs"); bad != nil {
 		return nil, bad
 	}
-	if in.Echo && base.logprobs {
-		return nil, unsupported("echo", "echo cannot be honoured with logprobs: those of the prompt are not known")
+	if in.Echo && base.logprobs && base.model.Scorer == nil {
+		return nil, unsupported("echo", "echo cannot be honoured with logprobs: those of the prompt are not known for %s", base.model.Name)
 	}
-	prompts, bad := readPrompts(in.Prompt)
+	if pure && base.stream {
+		return nil, unsupported("stream", "max_tokens is 0, which leaves nothing to stream: leave stream out")
+	}
+	prompts, bad := readWords("prompt", in.Prompt, maxPrompts)
 	if bad != nil {
 		return nil, bad
 	}
@@ -82,6 +96,9 @@ func (g *Gateway) readCompletions(body []byte) ([]prompt, *problem) {
 		}
 		if p.echo, bad = p.repeat(in.Echo); bad != nil {
 			return nil, bad
+		}
+		if pure {
+			p.ask.MaxTokens = 0
 		}
 		out[i] = p
 	}
@@ -107,22 +124,22 @@ type words struct {
 	tokens []engine.Token
 }
 
-// readPrompts reads prompt: a text, a list of texts, a list of token ids, or a
+// readWords reads the field that holds words, at most most of them: a text, a list of texts, a list of token ids, or a
 // list of such lists.
-func readPrompts(raw json.RawMessage) ([]words, *problem) {
+func readWords(field string, raw json.RawMessage, most int) ([]words, *problem) {
 	raw = orNull(raw)
 	if raw[0] == '"' {
 		raw = append(append(json.RawMessage{'['}, raw...), ']')
 	}
 	var list []json.RawMessage
 	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil || len(list) == 0 {
-		return nil, invalid("prompt", "prompt is missing or empty; give a text, a list of token ids, or a list of either")
+		return nil, invalid(field, "%s is missing or empty; give a text, a list of token ids, or a list of either", field)
 	}
 	if list[0][0] >= '0' && list[0][0] <= '9' {
 		list = []json.RawMessage{raw}
 	}
-	if len(list) > maxPrompts {
-		return nil, invalid("prompt", "prompt has %d texts; at most %d are allowed", len(list), maxPrompts)
+	if len(list) > most {
+		return nil, invalid(field, "%s has %d texts; at most %d are allowed", field, len(list), most)
 	}
 	out := make([]words, len(list))
 	for i, one := range list {
@@ -133,11 +150,11 @@ func readPrompts(raw json.RawMessage) ([]words, *problem) {
 			err = json.Unmarshal(one, &out[i].tokens)
 		}
 		if err != nil || out[i].text == "" && len(out[i].tokens) == 0 {
-			return nil, invalid(indexed("prompt", i, ""), "prompt %d is neither a text nor a list of token ids, or it is empty", i)
+			return nil, invalid(indexed(field, i, ""), "%s %d is neither a text nor a list of token ids, or it is empty", field, i)
 		}
 		for _, t := range out[i].tokens {
 			if t < 0 {
-				return nil, invalid(indexed("prompt", i, ""), "prompt %d has the token id %d; ids start at 0", i, t)
+				return nil, invalid(indexed(field, i, ""), "%s %d has the token id %d; ids start at 0", field, i, t)
 			}
 		}
 	}

@@ -243,12 +243,13 @@ func TestTakeOverEndsWhenAllDie(t *testing.T) {
 	w := post(t.Context(), g, "/v1/completions", `{"model":"toy","prompt":"Once upon a time there was","temperature":0,"max_tokens":40,`+
 		`"stream":true,"stream_options":{"include_usage":true},"plexus":{"miners":1}}`)
 	chunks, said := readStream(t, w.Body)
-	bad, record := chunks[len(chunks)-1].Error, chunks[len(chunks)-2]
+	end, told := chunks[len(chunks)-1], chunks[len(chunks)-2].Plexus
+	bad := end.Error
 	if bad == nil || *bad.Code != "answer_broken" || !strings.Contains(bad.Message, errDied.Error()) {
 		t.Fatalf("the stream ends in %+v", bad)
 	}
-	if record.Usage == nil || record.Usage.Completion != 9 || record.Plexus == nil || len(record.Plexus.Resumed) != 2 {
-		t.Errorf("before it %+v with %+v, want 9 tokens of three miners; streamed %q", record.Usage, record.Plexus, said)
+	if end.Usage == nil || end.Usage.Completion != 9 || told == nil || len(told.Resumed) != 2 {
+		t.Errorf("with it %+v, before it %+v, want 9 tokens of three miners; streamed %q", end.Usage, told, said)
 	}
 	g.late.Wait()
 	if len(n.scores) != 3 {

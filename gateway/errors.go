@@ -25,15 +25,21 @@ func (p *problem) Error() string { return p.message }
 // MarshalJSON writes the error object with all four fields; param and code are
 // null when they say nothing.
 func (p *problem) MarshalJSON() ([]byte, error) {
-	type fields struct {
-		Message string  `json:"message"`
-		Type    string  `json:"type"`
-		Param   *string `json:"param"`
-		Code    *string `json:"code"`
-	}
 	return json.Marshal(struct {
-		Error fields `json:"error"`
-	}{fields{p.message, p.kind, optional(p.param), optional(p.code)}})
+		Error errorFields `json:"error"`
+	}{p.fields()})
+}
+
+// errorFields are what clients read of an error.
+type errorFields struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+func (p *problem) fields() errorFields {
+	return errorFields{p.message, p.kind, optional(p.param), optional(p.code)}
 }
 
 func optional(s string) *string {
@@ -139,7 +145,10 @@ func (p *problem) write(w http.ResponseWriter) {
 		w.Header().Set("Retry-After", strconv.Itoa(int((p.retry+time.Second-1)/time.Second)))
 		w.Header().Set("Retry-After-Ms", strconv.FormatInt(p.retry.Milliseconds(), 10))
 	}
-	writeJSON(w, p.status, p)
+	if p.status >= http.StatusInternalServerError || p.status == http.StatusTooManyRequests {
+		w.Header().Set("X-Should-Retry", strconv.FormatBool(p.retry > 0))
+	}
+	writeJSON(w, p.status, worded(w, p))
 }
 
 // writeJSON sends v as the whole response. A client that went away is no error

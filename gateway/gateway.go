@@ -65,6 +65,9 @@ type Model struct {
 	Created     time.Time        // as /v1/models shows it; zero means the gateway's start
 	Netuid      yuma.Netuid      // the subnet that serves it
 	Validator   subnet.Peer      // in whose name miners are asked
+	About       engine.Model     // what its miners run; zero where unknown
+	Embedder    Embedder         // gives its embeddings; nil means it has none
+	Scorer      Scorer           // tells how likely a prompt is; nil means prompts get no log-probabilities
 
 	routing *routing
 }
@@ -108,6 +111,7 @@ type Gateway struct {
 	slots   chan struct{} // one per running request
 	settle  chan struct{} // one per round that is judged after its answer went out
 	network cache
+	figures figures
 
 	done chan struct{}  // closed when Run ends
 	late sync.WaitGroup // requests, and rounds that are judged after their answer went out
@@ -211,6 +215,7 @@ func (g *Gateway) Run(ctx context.Context, l net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
+	looking := g.look()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 
@@ -227,6 +232,7 @@ func (g *Gateway) Run(ctx context.Context, l net.Listener) error {
 		err = <-failed
 	}
 	close(g.done)
+	looking()
 	g.late.Wait()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("gateway: %w", err)

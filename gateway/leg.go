@@ -152,7 +152,10 @@ func (r *round) apply(e event) (failure bool) {
 	if l.state != running {
 		return false
 	}
-	defer func() { r.model.routing.learn(l, l.ask, e.at) }()
+	defer func() {
+		r.model.routing.learn(l, l.ask, e.at)
+		r.g.figures.note(r.model, l)
+	}()
 	err := e.err
 	switch {
 	case err == nil && e.trial.Answer.Err != nil:

@@ -10,48 +10,42 @@ import (
 	"github.com/plexus-network/plexus/yuma"
 )
 
-// modelReport is a model as GET /v1/models shows it. Clients ignore fields that
-// they do not know.
+// modelReport is a model as GET /v1/models shows it, to clients of the OpenAI
+// API and of Anthropic's alike. Clients ignore fields that they do not know.
 type modelReport struct {
 	ID      string      `json:"id"`
-	Object  string      `json:"object"`
+	Object  string      `json:"object"` // "model"
 	Created int64       `json:"created"`
 	OwnedBy string      `json:"owned_by"`
 	Context int         `json:"max_model_len,omitempty"` // as vLLM calls it
+	Type    string      `json:"type"`                    // "model", for Anthropic's clients, and so the next two
+	Name    string      `json:"display_name"`
+	Since   string      `json:"created_at"`
 	Plexus  modelMiners `json:"plexus"`
 }
 
-// modelMiners says who stands behind a model.
-type modelMiners struct {
-	Subnet yuma.Netuid `json:"subnet"`
-	Alive  int         `json:"miners"`
-	Proven int         `json:"proven"` // of them, those whose text is streamed unchecked
-}
-
-func (m *Model) report() modelReport {
-	out := modelReport{ID: m.Name, Object: "model", Created: m.Created.Unix(), OwnedBy: "plexus", Context: m.Context}
-	out.Plexus.Subnet = m.Netuid
-	for _, c := range choose(m.Backend.Miners(), 1, 0) {
-		out.Plexus.Alive++
-		if c.proven {
-			out.Plexus.Proven++
-		}
+func (g *Gateway) reportOf(m *Model) modelReport {
+	return modelReport{
+		ID: m.Name, Object: "model", Created: m.Created.Unix(), OwnedBy: "plexus", Context: m.Context,
+		Type: "model", Name: m.Name, Since: m.Created.UTC().Format(time.RFC3339), Plexus: g.minersOf(m),
 	}
-	return out
 }
 
 func (g *Gateway) listModels(w http.ResponseWriter, _ *http.Request) {
 	list := make([]modelReport, len(g.models))
 	for i, m := range g.models {
-		list[i] = m.report()
+		list[i] = g.reportOf(m)
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": list})
+	writeJSON(w, http.StatusOK, map[string]any{
+		"object": "list", "data": list,
+		"has_more": false, "first_id": list[0].ID, "last_id": list[len(list)-1].ID, // for Anthropic's clients
+	})
 }
 
 func (g *Gateway) showModel(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("id")
 	if m := g.model(name); m != nil {
-		writeJSON(w, http.StatusOK, m.report())
+		writeJSON(w, http.StatusOK, g.reportOf(m))
 		return
 	}
 	noModel(name, g.models).write(w)

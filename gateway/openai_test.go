@@ -2,18 +2,22 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/responses"
 )
 
 // TestOpenAIClient runs the client library that programs use.
 func TestOpenAIClient(t *testing.T) {
 	n := fakes(honest("Hél", "lo"), honest("Hél", "lo"), cheat("canned"))
-	srv := httptest.NewServer(open(t, n, Limits{}).Handler())
+	g := open(t, n, Limits{})
+	g.models[0].Embedder = wordy{}
+	srv := httptest.NewServer(g.Handler())
 	defer srv.Close()
 	client := openai.NewClient(option.WithBaseURL(srv.URL+"/v1"), option.WithAPIKey("none"), option.WithMaxRetries(0))
 	ask := openai.ChatCompletionNewParams{
@@ -62,6 +66,58 @@ func TestOpenAIClient(t *testing.T) {
 		page, err := client.Models.List(t.Context())
 		if err != nil || len(page.Data) != 1 || page.Data[0].ID != "toy" {
 			t.Errorf("got %+v, %v", page, err)
+		}
+	})
+	t.Run("model", func(t *testing.T) {
+		m, err := client.Models.Get(t.Context(), "toy")
+		if err != nil || m.ID != "toy" || !strings.Contains(m.JSON.ExtraFields["plexus"].Raw(), `"by_miner":[{`) {
+			t.Errorf("got %+v, %v", m, err)
+		}
+	})
+	t.Run("responses", func(t *testing.T) {
+		ask := responses.ResponseNewParams{Model: "toy", Input: responses.ResponseNewParamsInputUnion{OfString: openai.String("hello")}}
+		res, err := client.Responses.New(t.Context(), ask)
+		if err != nil || res.OutputText() != "Héllo" || res.Usage.OutputTokens != 6 {
+			t.Errorf("got %+v, %v", res, err)
+		}
+		stream := client.Responses.NewStreaming(t.Context(), ask)
+		said, last := "", ""
+		for stream.Next() {
+			e := stream.Current()
+			if last = e.Type; last == "response.output_text.delta" {
+				said += e.Delta
+			}
+		}
+		if stream.Err() != nil || said != "Héllo" || last != "response.completed" {
+			t.Errorf("streamed %q up to %s, %v", said, last, stream.Err())
+		}
+	})
+	t.Run("embeddings", func(t *testing.T) {
+		res, err := client.Embeddings.New(t.Context(), openai.EmbeddingNewParams{
+			Model: "toy", Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"hi", "you"}},
+		})
+		if err != nil || len(res.Data) != 2 || res.Data[1].Embedding[0] != 3 || res.Usage.PromptTokens != 5 {
+			t.Errorf("got %+v, %v", res, err)
+		}
+	})
+	t.Run("retries", func(t *testing.T) {
+		for range cap(g.slots) {
+			g.slots <- struct{}{}
+		}
+		var seen []int
+		patient := openai.NewClient(option.WithBaseURL(srv.URL+"/v1"), option.WithAPIKey("none"), option.WithMaxRetries(2),
+			option.WithMiddleware(func(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+				res, err := next(r)
+				if err == nil {
+					seen = append(seen, res.StatusCode)
+				}
+				for len(g.slots) > 0 { // room again before it comes back
+					<-g.slots
+				}
+				return res, err
+			}))
+		if _, err := patient.Chat.Completions.New(t.Context(), ask); err != nil || len(seen) != 2 || seen[0] != 429 || seen[1] != 200 {
+			t.Errorf("saw %v, %v", seen, err)
 		}
 	})
 	t.Run("errors", func(t *testing.T) {

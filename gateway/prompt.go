@@ -24,11 +24,12 @@ type prompt struct {
 	stream   bool
 	usage    bool // a usage chunk at the stream's end
 	logprobs bool
-	top      int    // alternatives per token
-	ids      bool   // token ids with each choice
-	echo     string // what to say before the answer
-	verdict  bool   // a stream waits for the scores
-	answers  bool   // every miner's text is told
+	top      int           // alternatives per token
+	ids      bool          // token ids with each choice
+	echo     string        // what to say before the answer
+	known    []promptScore // of the prompt, when echo and logprobs want them; see score.go
+	verdict  bool          // a stream waits for the scores
+	answers  bool          // every miner's text is told
 
 	candidates bool    // every miner's text is told, by its new name
 	verified   bool    // only answers that were examined are given

@@ -112,7 +112,7 @@ func (r *round) report(id string, chosen ...*leg) *report {
 		m := minerReport{
 			peerReport: peerOf(l.Peer), Standing: round4(l.Score),
 			Latency: millis(l.first.Seconds()), Total: millis(l.total.Seconds()),
-			Tokens: l.count(l.ask.MaxTokens), Verdict: l.verdict(), Reason: l.why, Role: l.role, Vote: l.vote,
+			Tokens: l.count(&r.prompt), Verdict: l.verdict(), Reason: l.why, Role: l.role, Vote: l.vote,
 		}
 		m.Rate = l.rate(m.Tokens)
 		if l.state == judged {

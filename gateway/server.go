@@ -22,6 +22,7 @@ func (g *Gateway) routes(registry *prometheus.Registry, web http.Handler) http.H
 	mux := http.NewServeMux()
 	mux.Handle("/v1/chat/completions", g.only(http.MethodPost, g.admitted("chat", g.chat)))
 	mux.Handle("/v1/completions", g.only(http.MethodPost, g.admitted("completions", g.completions)))
+	g.routeDialects(mux)
 	mux.Handle("/v1/models", g.only(http.MethodGet, g.listModels))
 	mux.Handle("/v1/models/{id...}", g.only(http.MethodGet, g.showModel))
 	mux.Handle("/api/network", g.only(http.MethodGet, g.showNetwork))
@@ -68,9 +69,10 @@ func (g *Gateway) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set(requestHeader, givenID(r.Header.Get(requestHeader)))
+		h.Set("Request-Id", requestID(w)) // as Anthropic's clients know it
 		h.Set("X-Content-Type-Options", "nosniff")
 		g.extend(w)
-		watched := &watch{ResponseWriter: w}
+		watched := &watch{ResponseWriter: w, words: wordingFor(r)}
 		defer func() {
 			p := recover()
 			if p == nil {
@@ -83,7 +85,7 @@ func (g *Gateway) guarded(next http.Handler) http.Handler {
 			if watched.begun {
 				panic(http.ErrAbortHandler) // the client must see that the answer is not whole
 			}
-			errInternal.write(w)
+			errInternal.write(watched)
 		}()
 		if !g.cross(watched, r) {
 			return
@@ -109,6 +111,7 @@ func givenID(id string) string {
 type watch struct {
 	http.ResponseWriter
 	begun bool
+	words wording // how errors are shown; nil means as the OpenAI API does
 }
 
 func (w *watch) WriteHeader(status int) {
@@ -143,7 +146,7 @@ func (g *Gateway) cross(w http.ResponseWriter, r *http.Request) bool {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers",
-		"X-Request-Id, Retry-After, X-Plexus-Miner, X-Plexus-Miners, X-Plexus-Score, X-Plexus-Standing, X-Plexus-Strategy, X-Plexus-Subnet")
+		"X-Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry, "+rateHeaders+", X-Plexus-Miner, X-Plexus-Miners, X-Plexus-Score, X-Plexus-Standing, X-Plexus-Strategy, X-Plexus-Subnet")
 	if r.Method != http.MethodOptions {
 		return true
 	}
@@ -178,6 +181,7 @@ type dialect func(w http.ResponseWriter, r *http.Request, body []byte) *problem
 // admitted runs a dialect within the gateway's limits.
 func (g *Gateway) admitted(route string, next dialect) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		g.tellRoom(w.Header())
 		bad := g.admit(w, r, next)
 		status := http.StatusOK
 		if bad != nil {
@@ -195,6 +199,8 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, next dialect) *p
 	select {
 	case g.slots <- struct{}{}:
 	default:
+		// The server takes in the body before it answers: not for ever.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.limits.Client))
 		return busy(g.limits.Running)
 	}
 	g.metrics.running.Inc()

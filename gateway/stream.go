@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -14,14 +13,13 @@ import (
 type relay struct {
 	g     *Gateway
 	round *round
-	voice voice
 	out   *events
+	say   script // how the dialect words it
 	began time.Time
 	id    string // of the request
 
 	stall  *time.Timer // runs while the speaker is silent
 	lastAt time.Time   // when text went out last
-	head   envelope    // what every chunk shares
 	legs   []*leg      // whose text went out, in order; the last one speaks
 	spoken bool        // the opening chunk is out
 	text   int         // bytes of the last leg that went out
@@ -31,21 +29,18 @@ type relay struct {
 
 // stream answers p by server-sent events. It returns a problem only while no
 // byte has gone out.
-func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, v voice) *problem {
+func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, m manner) *problem {
 	ctx, began := r.Context(), time.Now()
 	round, err := g.begin(ctx, p)
 	if err != nil {
 		return asProblem(err, g)
 	}
 	s := &relay{
-		g: g, round: round, voice: v, began: began, id: requestID(w),
-		out:  &events{g: g, w: w, rc: http.NewResponseController(w)},
-		head: envelope{ID: v.prefix() + newID(), Object: v.object(true), Created: began.Unix(), Model: p.model.Name},
+		g: g, round: round, began: began, id: requestID(w),
+		out: &events{g: g, w: w, rc: http.NewResponseController(w)},
 	}
-	if p.usage {
-		s.head.Usage = json.RawMessage("null")
-	}
-	round.idle = func() { _ = s.out.ping() } // ctx tells when nobody listens
+	s.say = m.script(head{newID(), began, p.model.Name}, &round.prompt, s.out)
+	round.idle = func() { _ = s.ping() } // ctx tells when nobody listens
 	err = s.run(ctx)
 	if err == nil {
 		err = s.close(ctx)
@@ -63,8 +58,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, v voi
 		}
 		return bad
 	}
-	counted := usageOf(&round.prompt, s.legs...)
-	g.metrics.answered(counted, time.Since(began))
+	g.metrics.answered(s.counted(), time.Since(began))
 	s.fail(bad)
 	g.later(ctx, round, ctx.Err() == nil)
 	return nil
@@ -78,14 +72,9 @@ func (s *relay) fail(bad *problem) {
 	}
 	s.g.metrics.broken.Inc()
 	if s.spoken {
-		c := s.head
-		c.Choices, c.Plexus = []any{}, s.round.report(s.id, s.legs...)
-		if s.round.prompt.usage {
-			c.Usage = usageOf(&s.round.prompt, s.legs...).raw()
-		}
-		s.out.add(c)
+		s.say.tell(s.round.report(s.id, s.legs...))
 	}
-	s.out.add(bad)
+	s.say.fail(bad, s.counted())
 	_ = s.out.flush() // a client that is gone misses nothing
 }
 
@@ -111,7 +100,7 @@ func (s *relay) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ping.C:
-			if err := s.out.ping(); err != nil {
+			if err := s.ping(); err != nil {
 				return err
 			}
 		case <-hedge.C:
@@ -236,9 +225,7 @@ func (s *relay) pass(l *leg) error {
 		s.round.report(s.id, s.legs...).headers(s.out.w.Header())
 		said = p.echo + said
 	}
-	c := s.head
-	c.Choices = []any{s.voice.chunk(p, piece{text: said, tokens: tokens, offset: s.offset}, !s.spoken)}
-	s.out.add(c)
+	s.say.say(piece{text: said, tokens: tokens, offset: s.offset}, !s.spoken)
 	if err := s.out.flush(); err != nil {
 		return err
 	}
@@ -256,32 +243,45 @@ func (s *relay) pass(l *leg) error {
 // usage.
 func (s *relay) close(ctx context.Context) error {
 	p, last := &s.round.prompt, s.speaker()
-	end := s.head
-	end.Choices = []any{s.voice.chunk(p, piece{finish: last.finish, offset: s.offset}, !s.spoken)}
+	end := piece{finish: last.finish, offset: s.offset, stopped: last.stopped(p)}
+	told := s.round.report(s.id, s.legs...)
 	if !s.spoken {
-		s.round.report(s.id, s.legs...).headers(s.out.w.Header())
+		told.headers(s.out.w.Header())
 	}
 	counted := usageOf(p, s.legs...)
 	s.g.metrics.answered(counted, time.Since(s.began))
 	if p.verdict {
-		s.out.add(end)
+		s.say.end(end, !s.spoken, nil)
 		if err := s.out.flush(); err != nil {
 			return err
 		}
 		if err := s.round.finish(ctx); err != nil {
 			return err
 		}
-		end = s.head
-		end.Choices = []any{}
+		s.say.tell(s.round.report(s.id, s.legs...))
+	} else {
+		s.say.end(end, !s.spoken, told)
 	}
-	end.Plexus = s.round.report(s.id, s.legs...)
-	s.out.add(end)
-	if p.usage {
-		c := s.head
-		c.Choices, c.Usage = []any{}, counted.raw()
-		s.out.add(c)
+	s.say.close(counted)
+	return s.out.flush()
+}
+
+// counted is the usage of what went out so far.
+func (s *relay) counted() usage {
+	last := s.speaker()
+	if last == nil {
+		return usage{}
 	}
-	s.out.done()
+	p := &s.round.prompt
+	u := usageOf(p, s.legs...)
+	u.Completion += p.count(last.tokens[:min(s.tokens, len(last.tokens))], last.text.String()[:s.text], 0) - last.count(p)
+	u.Total = u.Prompt + u.Completion
+	return u
+}
+
+// ping keeps a silent connection alive.
+func (s *relay) ping() error {
+	s.say.ping()
 	return s.out.flush()
 }
 

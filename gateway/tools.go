@@ -22,13 +22,18 @@ func (p *prompt) toolCalls(answer string) (content string, calls []toolCall) {
 	}
 	var r callReader
 	content, fragments := r.add(answer, true)
+	return content, joined(nil, fragments)
+}
+
+// joined adds fragments to the calls that they belong to.
+func joined(calls []toolCall, fragments []callFragment) []toolCall {
 	for _, f := range fragments {
 		if f.Index == len(calls) {
 			calls = append(calls, toolCall{ID: f.ID, Name: f.Name})
 		}
 		calls[f.Index].Arguments += f.Arguments
 	}
-	return content, calls
+	return calls
 }
 
 // A callFragment is a part of a call: the first of a call has ID and Name.

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/plexus-network/plexus/engine"
@@ -30,6 +31,9 @@ type usage struct {
 	Details    struct {
 		Cached int `json:"cached_tokens"`
 	} `json:"prompt_tokens_details"`
+	Made struct {
+		Reasoning int `json:"reasoning_tokens"` // always 0: no model here keeps thoughts apart
+	} `json:"completion_tokens_details"`
 }
 
 // usageOf counts what was answered to p. What a miner says of itself is
@@ -41,19 +45,47 @@ func usageOf(p *prompt, legs ...*leg) (u usage) {
 			u.Prompt = max(l.usage.Prompt, u.Prompt)
 		}
 		u.Details.Cached = max(u.Details.Cached, l.usage.Cached)
-		u.Completion += l.count(p.ask.MaxTokens)
+		u.Completion += l.count(p)
 	}
 	u.Details.Cached = min(u.Details.Cached, u.Prompt)
 	u.Total = u.Prompt + u.Completion
 	return u
 }
 
-// count returns how many tokens the leg gave, at most most.
-func (l *leg) count(most int) int {
-	if len(l.tokens) > 0 {
-		return len(l.tokens)
+// count returns how many tokens the leg gave.
+func (l *leg) count(p *prompt) int { return p.count(l.tokens, l.text.String(), l.usage.Completion) }
+
+// count returns how many tokens an answer has. A miner that tells no tokens is
+// believed only where its text cannot be counted here.
+func (p *prompt) count(tokens []engine.TokenScore, text string, claimed int) int {
+	if len(tokens) > 0 {
+		return len(tokens)
 	}
-	return min(l.usage.Completion, most)
+	if t := p.model.Tokenizer; t != nil {
+		if own, err := t.Encode(text); err == nil {
+			return min(len(own), p.ask.MaxTokens)
+		}
+	}
+	return min(claimed, p.ask.MaxTokens)
+}
+
+// stopped returns which of the prompt's stop texts ended the leg's answer,
+// empty when none did or when that cannot be told. The answer's text ends
+// before it, its tokens with it.
+func (l *leg) stopped(p *prompt) string {
+	if l.finish != engine.FinishStop || len(p.ask.Stop) == 0 || p.model.Tokenizer == nil {
+		return ""
+	}
+	rest, ok := strings.CutPrefix(p.model.Tokenizer.Decode(tokensOf(l.tokens)), l.text.String())
+	if !ok {
+		return ""
+	}
+	for _, s := range p.ask.Stop {
+		if strings.HasPrefix(rest, s) {
+			return s
+		}
+	}
+	return ""
 }
 
 func (u *usage) add(v usage) {
@@ -70,11 +102,14 @@ func (u usage) raw() json.RawMessage {
 
 // A piece is a part of an answer, or all of one.
 type piece struct {
-	index  int
-	text   string
-	tokens []engine.TokenScore
-	offset int // characters of text before this piece
-	finish engine.Finish
+	prompt  int // which of the request's prompts it answers
+	index   int
+	text    string
+	tokens  []engine.TokenScore
+	offset  int // characters of text before this piece
+	finish  engine.Finish
+	stopped string        // the stop text that ended the answer
+	first   time.Duration // to the miner's first text
 }
 
 // A voice is how a dialect words an answer.
@@ -216,7 +251,7 @@ type completionChoice struct {
 
 type completionLogProbs struct {
 	Tokens   []string             `json:"tokens"`
-	LogProbs []float32            `json:"token_logprobs"`
+	LogProbs []*float32           `json:"token_logprobs"` // null for a prompt's first token
 	Top      []map[string]float32 `json:"top_logprobs"`
 	Offsets  []int                `json:"text_offset"` // in characters of the answer's text
 }
@@ -224,29 +259,41 @@ type completionLogProbs struct {
 func (completionVoice) prefix() string     { return "cmpl-" }
 func (completionVoice) object(bool) string { return "text_completion" }
 
-func (completionVoice) whole(p *prompt, a piece) any {
+func (v completionVoice) whole(p *prompt, a piece) any { return v.chunk(p, a, true) }
+
+func (completionVoice) chunk(p *prompt, a piece, opening bool) any {
 	c := completionChoice{Index: a.index, Text: a.text, Finish: optional(string(a.finish)), TokenIDs: p.idsOf(a)}
 	if !p.logprobs {
 		return c
 	}
 	c.LogProbs = &completionLogProbs{}
 	at := a.offset
-	for _, t := range a.tokens {
-		own := p.logProb(t.Token, t.LogProb)
-		top := make(map[string]float32, p.top)
-		for _, alt := range t.Top[:min(len(t.Top), p.top)] {
-			top[p.logProb(alt.Token, 0).Token] = alt.LogProb
+	if opening {
+		for _, t := range p.known {
+			at = c.LogProbs.add(p, t.TokenScore, t.first, at)
 		}
-		c.LogProbs.Tokens = append(c.LogProbs.Tokens, own.Token)
-		c.LogProbs.LogProbs = append(c.LogProbs.LogProbs, t.LogProb)
-		c.LogProbs.Top = append(c.LogProbs.Top, top)
-		c.LogProbs.Offsets = append(c.LogProbs.Offsets, at)
-		at += utf8.RuneCountInString(own.Token)
+	}
+	for _, t := range a.tokens {
+		at = c.LogProbs.add(p, t, false, at)
 	}
 	return c
 }
 
-func (v completionVoice) chunk(p *prompt, a piece, _ bool) any { return v.whole(p, a) }
+// add takes in a token at a place in the text, and returns the next one's.
+func (l *completionLogProbs) add(p *prompt, t engine.TokenScore, first bool, at int) int {
+	own := p.logProb(t.Token, t.LogProb).Token
+	l.Tokens, l.Offsets = append(l.Tokens, own), append(l.Offsets, at)
+	if first {
+		l.LogProbs, l.Top = append(l.LogProbs, nil), append(l.Top, nil)
+		return at + utf8.RuneCountInString(own)
+	}
+	top := make(map[string]float32, p.top)
+	for _, alt := range t.Top[:min(len(t.Top), p.top)] {
+		top[p.logProb(alt.Token, 0).Token] = alt.LogProb
+	}
+	l.LogProbs, l.Top = append(l.LogProbs, &t.LogProb), append(l.Top, top)
+	return at + utf8.RuneCountInString(own)
+}
 
 // newID returns 128 random bits as letters and digits.
 func newID() string {

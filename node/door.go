@@ -38,6 +38,7 @@ func (d door) open() (service, error) {
 		Models: []gateway.Model{{
 			Name: d.name, Backend: backend{d.validator}, Tokenizer: d.model, Context: d.model.Model().Context,
 			Netuid: d.netuid, Validator: d.as, Temperature: 0.3,
+			About: d.model.Model(), Embedder: embedder{d.model}, Scorer: d.model,
 		}},
 		Web: page,
 		Height: func(ctx context.Context) (yuma.Height, error) {
