@@ -45,12 +45,19 @@ func goExample(t *testing.T) []string {
 
 func pythonExample(t *testing.T) []string {
 	t.Helper()
-	python, err := exec.LookPath("python3")
+	python, err := findPython()
 	if err != nil {
-		t.Skip("there is no python3 here")
+		t.Skip("there is no python3 here: ", err)
 	}
 	return []string{python, examples + "python/stamp.py"}
 }
+
+// findPython asks python3 where it is, once: the name may stand for a script
+// that takes seconds to find it.
+var findPython = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	return strings.TrimSpace(string(out)), err
+})
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "hostile" {
