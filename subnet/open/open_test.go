@@ -71,7 +71,9 @@ func compete(t *testing.T, v subnet.Mechanism, n int, miners ...subnet.Mechanism
 }
 
 func TestBetterModelsEarnMore(t *testing.T) {
-	for name, free := range map[string]float64{"checked": 1e-9, "judged": 0.9, "both": 0.25} {
+	for name, manifest := range map[string]Manifest{
+		"checked": {Free: 1e-9, Weight: 1e-9}, "judged": {Free: 0.9, Weight: 1}, "both": {},
+	} {
 		t.Run(name, func(t *testing.T) {
 			c := newClass()
 			skills := []float64{0.2, 0.45, 0.7, 0.95}
@@ -79,7 +81,7 @@ func TestBetterModelsEarnMore(t *testing.T) {
 			for i, s := range skills {
 				miners = append(miners, c.pupil(fmt.Sprint("pupil", i), s))
 			}
-			values := compete(t, c.validator(Manifest{Free: free}, &critic{}), 200, miners...)
+			values := compete(t, c.validator(manifest, &critic{}), 200, miners...)
 			t.Logf("skills %v are worth %.3f", skills, values)
 			for i := range values[1:] {
 				if values[i+1] <= values[i] {
