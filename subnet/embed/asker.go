@@ -39,7 +39,7 @@ func (a *asker) next() Request {
 	}
 	r.Texts = r.Texts[:min(len(r.Texts), a.most)]
 	r.Nonce = make([]byte, 16)
-	a.rand.Read(r.Nonce) // never fails
+	_, _ = a.rand.Read(r.Nonce) // never fails
 	return r
 }
 

@@ -3,6 +3,7 @@ package external
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -74,7 +75,7 @@ func (r *run) call(ctx context.Context, method string, params any, onChunk func(
 		select {
 		case <-c.news:
 		case <-ctx.Done():
-			if method != "work" && context.Cause(ctx) == context.DeadlineExceeded {
+			if method != "work" && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				r.kill(fmt.Errorf("%w: no answer to %s in time", ErrProgram, method))
 			} else {
 				r.cancel(id)
