@@ -154,7 +154,7 @@ func compete(t *testing.T, judge *teacher, questions int64, manifest open.Manife
 	}
 	u.open.push("node", producer.Close)
 	client := ledger.New(producer.GRPC(), ledger.Options{ChainID: n.ChainID})
-	u.chain = map[string]*ledger.Client{first.Name: client}
+	u.nodes, u.chain = []*chain.Node{producer}, map[string]*ledger.Client{first.Name: client}
 	u.services = []service{{"node", producer.Run}}
 	if err := u.startHosts(t.Context()); err != nil {
 		t.Fatal(err)
