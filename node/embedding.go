@@ -53,7 +53,7 @@ func (u *up) startEmbedding(context.Context) error {
 			continue
 		}
 		v := neuron.NewValidator(self, kind, u.home.stateDir(m), neuron.ValidatorOptions{
-			Round: 10 * time.Second, Sample: 1, Parallel: 1, Timeout: 10 * time.Second, Alpha: 0.25, Poll: u.network.BlockTime,
+			Round: 10 * time.Second, Sample: 3, Parallel: 1, Timeout: 10 * time.Second, Alpha: 0.25, Poll: u.network.BlockTime,
 		})
 		u.services = append(u.services, service{name, v.Run})
 		if u.embedder == nil {
