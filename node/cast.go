@@ -35,6 +35,7 @@ func (h *home) found(o UpOptions) (*network, error) {
 		BlockTime: o.BlockTime,
 		Tempo:     uint64(o.Tempo),
 		Model:     stock.Strong,
+		Embed:     true,
 	}
 	for i := range o.Validators {
 		m := member{Name: fmt.Sprintf("validator-%d", i), Role: validatorRole, Chainhome: filepath.Join("chain", fmt.Sprint(i))}
@@ -122,5 +123,8 @@ func (h *home) genesis(n *network, model engine.Model) (chain.GenesisOptions, er
 		g.Hotkeys = append(g.Hotkeys, chain.GenesisHotkey{Account: m.Account, Hotkey: m.Hotkey})
 	}
 	g.Subnets = []chain.GenesisSubnet{text}
+	if n.Embed {
+		g.Subnets = append(g.Subnets, n.embedding(text, model))
+	}
 	return g, nil
 }

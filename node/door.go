@@ -22,7 +22,8 @@ type door struct {
 	model     engine.Checker // whose tokenizer counts
 	netuid    yuma.Netuid
 	validator *neuron.Validator
-	as        subnet.Peer // the validator
+	as        subnet.Peer      // the validator
+	embedder  gateway.Embedder // nil means the model, by this process' own engine
 	log       *slog.Logger
 	say       func(news, any string)
 }
@@ -34,11 +35,14 @@ func (d door) open() (service, error) {
 	if err != nil {
 		return service{}, err
 	}
+	if d.embedder == nil {
+		d.embedder = embedder{d.model}
+	}
 	g, err := gateway.New(gateway.Config{
 		Models: []gateway.Model{{
 			Name: d.name, Backend: backend{d.validator}, Tokenizer: d.model, Context: d.model.Model().Context,
 			Netuid: d.netuid, Validator: d.as, Temperature: 0.3,
-			About: d.model.Model(), Embedder: embedder{d.model}, Scorer: d.model,
+			About: d.model.Model(), Embedder: d.embedder, Scorer: d.model,
 		}},
 		Web: page,
 		Height: func(ctx context.Context) (yuma.Height, error) {

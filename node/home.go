@@ -23,6 +23,7 @@ type network struct {
 	BlockTime time.Duration `json:"block_time_ns"`
 	Tempo     uint64        `json:"tempo"`
 	Model     string        `json:"model"`
+	Embed     bool          `json:"embed,omitempty"` // has an embedding subnet; older networks have none
 	Members   []member      `json:"members"`
 }
 

@@ -60,6 +60,9 @@ func (u *up) startNeurons(context.Context) error {
 				address: u.HTTP, chain: u.chain[m.Name], log: u.Log, say: u.Say, name: u.network.Model, model: u.model, netuid: textNetuid,
 				validator: v, as: subnet.Peer{UID: yuma.UID(uid), Account: m.Account, PeerID: m.PeerID},
 			}
+			if u.embedder != nil {
+				d.embedder = u.embedder
+			}
 			gateway, err := d.open()
 			if err != nil {
 				return err

@@ -16,6 +16,7 @@ import (
 	"github.com/plexus-network/plexus/neuron"
 	"github.com/plexus-network/plexus/p2p"
 	"github.com/plexus-network/plexus/subnet"
+	"github.com/plexus-network/plexus/subnet/external"
 	"github.com/plexus-network/plexus/subnet/text"
 	"github.com/plexus-network/plexus/yuma"
 )
@@ -35,10 +36,11 @@ type RoleOptions struct {
 	Peers  []string // multiaddresses of neurons to meet the network by
 
 	Model   ModelOptions
-	Behave  text.Behaviour // of a miner that cheats, in tests and shows; empty is honest
-	HTTP    string         // of a validator's gateway; empty means none
-	Threads int            // of the model engine; 0 means cores − 1
-	Worker  []string       // program and arguments that run a model; nil means this program's own
+	Program external.Options // Command or URL of a kind that this program does not know
+	Behave  text.Behaviour   // of a miner that cheats, in tests and shows; empty is honest
+	HTTP    string           // of a validator's gateway; empty means none
+	Threads int              // of the model engine; 0 means cores − 1
+	Worker  []string         // program and arguments that run a model; nil means this program's own
 
 	Log *slog.Logger           // nil means no log
 	Say func(news, any string) // told what has come up: its name, and where or how; nil tells nobody
@@ -75,7 +77,7 @@ type lone struct {
 // to be registered.
 func RunMiner(ctx context.Context, o RoleOptions) error {
 	return o.run(ctx, func(ctx context.Context, r *lone) error {
-		mechanism, err := r.mechanism(ctx)
+		mechanism, err := r.kind(ctx)
 		if err != nil {
 			return err
 		}
@@ -83,7 +85,7 @@ func RunMiner(ctx context.Context, o RoleOptions) error {
 		if err != nil {
 			return err
 		}
-		work, err := text.Behave(r.Behave, mechanism, neuron.NewDendrite(self).Relay)
+		work, err := r.miner(mechanism, self)
 		if err != nil {
 			return err
 		}
@@ -96,7 +98,7 @@ func RunMiner(ctx context.Context, o RoleOptions) error {
 // serves users if HTTP says where.
 func RunValidator(ctx context.Context, o RoleOptions) error {
 	return o.run(ctx, func(ctx context.Context, r *lone) error {
-		mechanism, err := r.mechanism(ctx)
+		mechanism, err := r.kind(ctx)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/plexus-network/plexus/engine/stock"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/p2p"
+	"github.com/plexus-network/plexus/subnet/embed"
 	"github.com/plexus-network/plexus/subnet/text"
 	"github.com/plexus-network/plexus/wallet"
 	"github.com/plexus-network/plexus/yuma"
@@ -114,12 +115,13 @@ type up struct {
 	hosts map[string]*p2p.Host      // by member's name
 
 	services []service
+	embedder *embed.Embedder // asks the embedding subnet; nil if there is none
 }
 
 // run starts everything in the order in which it is needed, and serves.
 func (u *up) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		u.startEngines, u.startChain, u.startHosts, u.startNeurons,
+		u.startEngines, u.startChain, u.startHosts, u.startEmbedding, u.startNeurons,
 	} {
 		if err := step(ctx); err != nil {
 			return err

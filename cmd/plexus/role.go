@@ -38,8 +38,8 @@ func newMinerCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "miner",
 		Short: "Serve a subnet as a miner",
-		Long: `Serve a subnet of kind text: answer validators and users with the model that
-the subnet declares, and earn by it.
+		Long: `Serve a subnet, most of all one of kind text: answer validators and users with
+the model that the subnet declares, and earn by it.
 
   plexus tx subnet register-neuron 1 --from alice --max-price 2plx
   plexus miner --from alice                               # the model that ships
@@ -49,7 +49,12 @@ the subnet declares, and earn by it.
 
 With a backend, vLLM or llama.cpp's server computes and the file only tells
 tokens. Start vLLM with --max-logprobs 50. What would this machine earn, and
-would it pass? plexus miner doctor says.`,
+would it pass? plexus miner doctor says.
+
+Subnets of the kinds embed and open are served alike; of any other kind by a
+program of yours, see docs/mechanism.md:
+
+  plexus miner --from alice --netuid 5 --program python3 --program stamp.py`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.run(cmd, func() error { return node.RunMiner(cmd.Context(), c.o) })
@@ -72,8 +77,8 @@ func newValidatorCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validator",
 		Short: "Judge a subnet's miners, and serve users by them",
-		Long: `Judge the miners of a subnet of kind text and set weights; with --http, serve
-users by way of the best of them.
+		Long: `Judge the miners of a subnet and set weights; with --http, on a subnet of kind
+text, serve users by way of the best of them.
 
   plexus tx hotkey grant alice.validator --from alice
   plexus validator --from alice.validator --for alice --http 127.0.0.1:8080
@@ -98,6 +103,8 @@ func (c *roleCmd) roleFlags(cmd *cobra.Command) {
 	f.Uint16Var(&c.netuid, "netuid", 1, "the subnet")
 	f.Uint16Var(&c.o.Mechanism, "mechanism", 0, "of the subnet")
 	f.StringVar(&c.o.Model.File, "gguf", "", "model file (default the model that ships, if the subnet declares it)")
+	f.StringArrayVar(&c.o.Program.Command, "program", nil, "program that is a kind this one does not know; again for each argument")
+	f.StringVar(&c.o.Program.URL, "program-url", "", "URL of a service that is such a kind")
 	f.IntVar(&c.o.Threads, "threads", 0, "threads of the model engine (default cores − 1)")
 	f.StringVar(&c.reach, "reach", "", "local, lan or public (default local beside a network of this machine, else public)")
 	f.StringSliceVar(&c.o.Listen, "listen", nil, "multiaddresses to listen on (default any free port)")

@@ -1,0 +1,45 @@
+package open
+
+import (
+	"os"
+	"testing"
+
+	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/engine/local"
+	"github.com/plexus-network/plexus/engine/stock"
+)
+
+func TestMain(m *testing.M) {
+	local.ServeIfAsked()
+	os.Exit(m.Run())
+}
+
+// TestStockModels lets the models that ship with Plexus compete, with the
+// better one as the judge.
+func TestStockModels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs models")
+	}
+	open := func(name string) engine.Checker {
+		path, err := stock.Path(t.TempDir(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := local.Open(t.Context(), path, local.Options{Threads: 1, Command: os.Args[:1]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		return e
+	}
+	strong, weak := open(stock.Strong), open(stock.Weak)
+	manifest := Manifest{Levels: 1, MaxTokens: 40}
+	v := New(nil, manifest, Options{Judge: strong, Seed: [32]byte{1}})
+	values := compete(t, v, 150, New(strong, manifest, Options{}), New(weak, manifest, Options{}))
+	for uid, r := range v.records {
+		t.Logf("uid %d: right %.1f of %.1f, rating %.1f ± %.1f after %d contests, worth %.2g", uid, r.Right, r.Asked, r.Rating.Mu, r.Rating.Sigma, r.Played, values[uid])
+	}
+	if values[0] <= values[1] {
+		t.Errorf("plexus-4m is worth %v, plexus-1m %v", values[0], values[1])
+	}
+}
