@@ -11,6 +11,8 @@ import (
 // A report says how an answer came about: the field "plexus" of a response.
 type report struct {
 	RequestID string        `json:"request_id"`
+	Receipt   string        `json:"receipt,omitempty"`  // its id, for GET /v1/receipts/{id}
+	Receipts  []string      `json:"receipts,omitempty"` // those of all prompts, where a request had several
 	Strategy  Strategy      `json:"strategy"`
 	Why       string        `json:"why"` // for people: why the chosen miner
 	Subnet    yuma.Netuid   `json:"subnet"`
@@ -67,8 +69,9 @@ func (l *leg) verdict() string {
 func (r *round) report(id string, chosen ...*leg) *report {
 	out := &report{
 		RequestID: id, Strategy: r.prompt.strategy, Why: r.whyChosen(chosen),
-		Subnet: r.model.Netuid, Validator: peerOf(r.model.Validator),
+		Subnet: r.model.Netuid, Validator: peerOf(r.model.Validator), Receipt: r.receipt,
 	}
+	r.request, r.chosen = id, chosen
 	for _, l := range r.legs {
 		out.Height = max(out.Height, l.trial.Task.Height)
 		m := minerReport{

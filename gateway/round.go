@@ -25,6 +25,10 @@ type round struct {
 	body   []byte // the encoded request, the same for every miner
 	began  time.Time
 
+	receipt string // its id; empty if none is kept
+	request string // id of the request, and
+	chosen  []*leg // the legs whose answers were given, as they were told last
+
 	ctx    context.Context // what the miners run under; ends with the round
 	cancel context.CancelFunc
 	legs   []*leg
@@ -120,7 +124,7 @@ func (g *Gateway) begin(ctx context.Context, p prompt) (*round, error) {
 	if len(order) == 0 {
 		return nil, noMiners(p.model.Name)
 	}
-	r := &round{g: g, model: p.model, prompt: p, body: body, began: time.Now()}
+	r := &round{g: g, model: p.model, prompt: p, body: body, began: time.Now(), receipt: g.newReceipt()}
 	r.box.ready = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	k := max(p.miners, p.n)
@@ -138,6 +142,7 @@ func (g *Gateway) begin(ctx context.Context, p prompt) (*round, error) {
 func (r *round) end() {
 	r.cancel()
 	r.wg.Wait()
+	r.g.pending.Delete(r.receipt)
 }
 
 // start asks one miner.

@@ -34,6 +34,9 @@ type relay struct {
 // byte has gone out.
 func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, v voice) *problem {
 	ctx, began := r.Context(), time.Now()
+	if bad := enter(w, r, p); bad != nil {
+		return bad
+	}
 	round, err := g.begin(ctx, p)
 	if err != nil {
 		return asProblem(err, g)
@@ -197,6 +200,9 @@ func (s *relay) pass(l *leg) error {
 		s.round.report(s.id, s.legs...).headers(s.out.w.Header())
 		said = p.echo + said
 	}
+	if bad := spend(s.round.ctx, sofar(p, s.legs)); bad != nil {
+		return bad
+	}
 	c := s.head
 	c.Choices = []any{s.voice.chunk(p, piece{text: said, tokens: tokens, offset: s.offset}, !s.spoken)}
 	s.out.add(c)
@@ -294,6 +300,9 @@ func (s *relay) close(ctx context.Context) error {
 		s.round.report(s.id, s.legs...).headers(s.out.w.Header())
 	}
 	counted := usageOf(p, s.legs...)
+	if bad := spend(ctx, counted); bad != nil {
+		return bad
+	}
 	s.g.metrics.answered(counted, time.Since(s.began))
 	if p.verdict {
 		s.out.add(end)
@@ -335,6 +344,7 @@ func (g *Gateway) later(ctx context.Context, r *round, judge bool) {
 	select {
 	case g.settle <- struct{}{}:
 	default: // enough wait already; this one ends unjudged
+		g.file(ctx, r)
 		r.end()
 		return
 	}
@@ -342,6 +352,7 @@ func (g *Gateway) later(ctx context.Context, r *round, judge bool) {
 	g.late.Go(func() {
 		defer func() { <-g.settle }()
 		defer r.end()
+		defer g.file(ctx, r)
 		if !judge {
 			return
 		}
