@@ -52,3 +52,23 @@ func TestVerify(t *testing.T) {
 		t.Errorf("another document: %v", err)
 	}
 }
+
+func TestUnlockedKeySignsTheSame(t *testing.T) {
+	r := open(t, Memory, "")
+	k, _, err := r.Create("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := r.Unlock("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := k.Sign([]byte("doc"))
+	b, err := open.Sign([]byte("doc"))
+	if err != nil || string(a) != string(b) || open.Address() != k.Address() || open.Name() != "alice" {
+		t.Errorf("the unlocked key %s signs %x, %s signs %x; %v", open, b, k, a, err)
+	}
+	if _, err := r.Unlock("bob"); !errors.Is(err, ErrNoKey) {
+		t.Errorf("no key: %v", err)
+	}
+}

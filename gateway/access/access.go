@@ -69,7 +69,7 @@ type Options struct {
 // Access decides who may use a gateway, and how much. It may be used from many
 // goroutines, and many may work on one database.
 type Access struct {
-	db     *store.DB
+	Register
 	opt    Options
 	id     string // of this gateway, new at every start
 	secret []byte // that marks our challenges, the same for all on the database
@@ -114,7 +114,7 @@ func New(ctx context.Context, db *store.DB, o Options) (*Access, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &Access{
-		db: db, opt: o, id: newID(),
+		Register: NewRegister(db), opt: o, id: newID(),
 		shares: map[string]share{}, capacity: map[uint64]int64{}, late: map[string]bill{}, others: map[string]pulse{},
 	}
 	if err := a.open(ctx); err != nil {

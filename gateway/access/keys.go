@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/plexus-network/plexus/gateway/store"
 )
 
 // Prefix begins every API key.
@@ -43,6 +45,13 @@ type Key struct {
 	Expires time.Time `json:"expires,omitzero"` // zero for never
 	Revoked time.Time `json:"revoked,omitzero"` // zero while it is good
 }
+
+// A Register is the API keys of a database, for those who manage them without
+// serving anybody.
+type Register struct{ db *store.DB }
+
+// NewRegister returns the keys of a database.
+func NewRegister(db *store.DB) Register { return Register{db} }
 
 // A Caller is who makes a request.
 type Caller struct {
@@ -121,10 +130,10 @@ func moment(ms int64) time.Time {
 // one, with a limit in tokens per epoch; 0 means none of its own for an
 // account, and is refused for the operator's. The key itself is returned once
 // and kept nowhere. A life of 0 is for ever.
-func (a *Access) CreateKey(ctx context.Context, account, name string, limit int64, life time.Duration) (string, Key, error) {
+func (r Register) CreateKey(ctx context.Context, account, name string, limit int64, life time.Duration) (string, Key, error) {
 	const longest = 100
 	switch {
-	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > longest || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }):
+	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > longest || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' }):
 		return "", Key{}, fmt.Errorf("%w: a name is a text of at most %d characters in one line", ErrBadName, longest)
 	case limit < 0 || limit > maxTokens:
 		return "", Key{}, fmt.Errorf("%w: %d tokens; 0 to %d is allowed", ErrBadLimit, limit, int64(maxTokens))
@@ -142,7 +151,7 @@ func (a *Access) CreateKey(ctx context.Context, account, name string, limit int6
 		expires = now.Add(life).UnixMilli()
 		k.Expires = moment(expires)
 	}
-	err := a.db.Change(ctx, func(tx *sql.Tx) error {
+	err := r.db.Change(ctx, func(tx *sql.Tx) error {
 		var n int
 		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM keys WHERE account = $1 AND revoked = 0 AND (expires = 0 OR expires > $2)`,
 			account, now.UnixMilli()).Scan(&n)
@@ -164,9 +173,9 @@ func (a *Access) CreateKey(ctx context.Context, account, name string, limit int6
 
 // Keys lists the keys of an account, or the operator's for an empty one, the
 // newest first, at most 1,000. Revoked ones are among them for 30 days.
-func (a *Access) Keys(ctx context.Context, account string) ([]Key, error) {
+func (r Register) Keys(ctx context.Context, account string) ([]Key, error) {
 	all := []Key{}
-	err := a.db.Each(ctx, `SELECT id, prefix, name, account, allowed, created, expires, revoked FROM keys
+	err := r.db.Each(ctx, `SELECT id, prefix, name, account, allowed, created, expires, revoked FROM keys
 		WHERE account = $1 AND (revoked = 0 OR revoked > $2) ORDER BY created DESC, id LIMIT 1000`,
 		func(scan func(...any) error) error {
 			var k Key
@@ -186,8 +195,8 @@ func (a *Access) Keys(ctx context.Context, account string) ([]Key, error) {
 
 // RevokeKey ends a key of an account, or of the operator for an empty one. It
 // returns [ErrBadKey] if there is no such good key.
-func (a *Access) RevokeKey(ctx context.Context, account, id string) error {
-	n, err := a.db.Exec(ctx, `UPDATE keys SET revoked = $3 WHERE account = $1 AND id = $2 AND revoked = 0`,
+func (r Register) RevokeKey(ctx context.Context, account, id string) error {
+	n, err := r.db.Exec(ctx, `UPDATE keys SET revoked = $3 WHERE account = $1 AND id = $2 AND revoked = 0`,
 		account, id, time.Now().UnixMilli())
 	if err != nil {
 		return fmt.Errorf("revoke key %s: %w", id, err)

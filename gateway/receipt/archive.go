@@ -17,6 +17,10 @@ import (
 // ErrNotFound means that there is no such receipt, or no longer.
 var ErrNotFound = errors.New("receipt: not found")
 
+// ErrLater means that roots cannot be published yet, as where a chain limits
+// how often.
+var ErrLater = errors.New("receipt: it is too soon to publish")
+
 // maxLeaves bounds the tree of an epoch; receipts beyond it go into the next.
 const maxLeaves = 1 << 16
 
@@ -29,8 +33,8 @@ type Root struct {
 
 // A Publisher makes roots known, so that they cannot be changed later.
 type Publisher interface {
-	// Publish makes roots known, oldest first. An error leaves all of them to
-	// be published again.
+	// Publish makes roots known, oldest first, at most 32. After an error all
+	// of them are published again, with [ErrLater] without a word in the log.
 	Publish(ctx context.Context, roots []Root) error
 }
 
@@ -208,7 +212,7 @@ func (a *Archive) publish(ctx context.Context) error {
 	if a.opt.Publisher == nil {
 		return nil
 	}
-	waiting, err := a.roots(ctx, `SELECT epoch, root, receipts FROM roots WHERE published = 0 ORDER BY epoch LIMIT 64`)
+	waiting, err := a.roots(ctx, `SELECT epoch, root, receipts FROM roots WHERE published = 0 ORDER BY epoch LIMIT 32`)
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
@@ -253,6 +257,7 @@ func (a *Archive) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, ErrLater):
 		case err != nil:
 			a.opt.Log.Warn("receipts are not sealed or not published", "error", err)
 		}

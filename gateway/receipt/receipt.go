@@ -27,9 +27,11 @@ const Version = 1
 // ErrMalformed means that bytes are no receipt, or one out of its bounds.
 var ErrMalformed = errors.New("receipt: malformed")
 
+// MaxFile bounds the bytes of a file with all that belongs to a receipt.
+const MaxFile = 2 << 20
+
 // Bounds of a receipt. What exceeds them is [ErrMalformed].
 const (
-	maxFile   = 2 << 20 // bytes of a file with all that belongs to a receipt
 	maxMiners = 64
 	maxOthers = 64
 	maxPath   = 64

@@ -22,8 +22,8 @@ type Record struct {
 // signature.
 func Decode(b []byte) (Record, error) {
 	var rec Record
-	if len(b) > maxFile {
-		return rec, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrMalformed, len(b), maxFile)
+	if len(b) > MaxFile {
+		return rec, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrMalformed, len(b), MaxFile)
 	}
 	if err := json.Unmarshal(b, &rec); err != nil {
 		return rec, fmt.Errorf("%w: %w", ErrMalformed, err)
