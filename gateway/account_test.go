@@ -218,7 +218,7 @@ func TestQuotaIsRefusedWithNumbers(t *testing.T) {
 
 func TestBrokenStreamIsPaidAsFarAsItCame(t *testing.T) {
 	m := honest("ab", "cd", "ef")
-	m.dieAt = 2
+	m.dieAt, m.step = 2, 20*time.Millisecond
 	g := guard(t, fakes(m), access.Options{Floor: 100})
 	key := g.signIn(t)
 	w := g.call(t, "POST", "/v1/chat/completions", key, hello+`,"stream":true}`)

@@ -153,6 +153,9 @@ func New(c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway metrics: %w", err)
 	}
 	g.queue = fair.New(fair.Options{Places: g.limits.Running, Waiting: g.limits.Waiting})
+	if err := g.countWaiting(registry); err != nil {
+		return nil, fmt.Errorf("gateway metrics: %w", err)
+	}
 	g.inside = make(chan struct{}, 2*(g.limits.Running+g.limits.Waiting))
 	g.settle = make(chan struct{}, g.limits.Running)
 	g.handler = g.routes(registry, c.Web)

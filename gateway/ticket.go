@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/plexus-network/plexus/gateway/access"
 	"github.com/plexus-network/plexus/gateway/fair"
 )
@@ -130,6 +132,16 @@ func sofar(p *prompt, legs []*leg) usage {
 func (g *Gateway) running() int {
 	held, _ := g.queue.Load()
 	return held
+}
+
+// countWaiting registers how many requests wait for their turn.
+func (g *Gateway) countWaiting(registry *prometheus.Registry) error {
+	return registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "plexus_gateway", Name: "requests_waiting", Help: "Requests that wait for their turn.",
+	}, func() float64 {
+		_, waiting := g.queue.Load()
+		return float64(waiting)
+	}))
 }
 
 // identify finds out who asks.

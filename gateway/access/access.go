@@ -76,7 +76,8 @@ type Access struct {
 
 	mu       sync.Mutex
 	epoch    Epoch
-	seen     time.Time // when epoch was read
+	seen     time.Time // when epoch.Left was right; zero before it is known
+	looked   time.Time // when the chain was asked last
 	shares   map[string]share
 	capacity map[uint64]int64 // of epochs, as all gateways count with it
 	late     map[string]bill  // holds that could not be settled yet

@@ -51,7 +51,7 @@ const depositHeight = "deposits read to"
 // catchUp reads the blocks that are not read yet.
 func (a *Access) catchUp(ctx context.Context, chain Blocks) error {
 	head, err := chain.Head(ctx)
-	if err != nil {
+	if err != nil || head.Height == 0 {
 		return err
 	}
 	for {

@@ -99,11 +99,17 @@ const (
 // known: quotas then do not start anew, but what is left may be used.
 func (a *Access) now(ctx context.Context) (Epoch, error) {
 	a.mu.Lock()
-	e, seen := a.epoch, a.seen
+	known, age := !a.seen.IsZero(), time.Since(a.seen)
+	if known {
+		a.epoch.Left, a.seen = max(a.epoch.Left-age, 0), time.Now()
+	}
+	look := !known || time.Since(a.looked) >= epochFresh
+	if look {
+		a.looked = time.Now() // one looks, and the others go on with what is known
+	}
+	e := a.epoch
 	a.mu.Unlock()
-	age := time.Since(seen)
-	if !seen.IsZero() && age < epochFresh {
-		e.Left = max(e.Left-age, 0)
+	if !look {
 		return e, nil
 	}
 	fresh, err := a.opt.Chain.Epoch(ctx)
@@ -114,9 +120,7 @@ func (a *Access) now(ctx context.Context) (Epoch, error) {
 		a.epoch, a.seen = fresh, time.Now()
 	case a.seen.IsZero():
 		return Epoch{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	default: // the chain is silent or behind: ask again in a while
-		a.epoch.Left = max(a.epoch.Left-age, 0)
-		a.seen = time.Now()
+	case err != nil:
 		a.opt.Log.Debug("the chain's epoch is not known", "error", err)
 	}
 	return a.epoch, nil
@@ -127,10 +131,14 @@ func (a *Access) now(ctx context.Context) (Epoch, error) {
 func (a *Access) stake(ctx context.Context, account string) (share, error) {
 	a.mu.Lock()
 	s, known := a.shares[account]
-	a.mu.Unlock()
 	if known && time.Since(s.seen) < stakeFresh {
+		a.mu.Unlock()
 		return s, nil
 	}
+	if known {
+		a.shares[account] = share{s.own, s.all, time.Now()} // one looks, and the others go on with what is known
+	}
+	a.mu.Unlock()
 	own, all, err := a.opt.Chain.Stake(ctx, account)
 	if err != nil {
 		if known {
