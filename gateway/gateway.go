@@ -5,7 +5,8 @@
 // It speaks the OpenAI API, so existing clients work unchanged; what Plexus
 // adds stands in one extra field, "plexus". Text of a miner that has not proved
 // itself never reaches a user before it was checked. Start at [New]; choose.go
-// says who is asked, round.go how they are listened to.
+// says who is asked, round.go how they are listened to, and ticket.go who may
+// ask and whose turn it is.
 package gateway
 
 import (
