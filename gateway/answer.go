@@ -14,6 +14,9 @@ import (
 // whole answers prompts in one piece.
 func (g *Gateway) whole(w http.ResponseWriter, r *http.Request, prompts []prompt, m manner) *problem {
 	began := time.Now()
+	if bad := enter(w, r, prompts...); bad != nil {
+		return bad
+	}
 	results := make([]result, len(prompts))
 	var wg sync.WaitGroup
 	for i := range prompts {
@@ -39,7 +42,11 @@ func (g *Gateway) whole(w http.ResponseWriter, r *http.Request, prompts []prompt
 		} else {
 			all.report.Miners = append(all.report.Miners, res.report.Miners...)
 			all.report.Votes = append(all.report.Votes, res.report.Votes...)
+			all.report.also(res.report)
 		}
+	}
+	if bad := spend(r.Context(), all.usage); bad != nil {
+		return bad
 	}
 	g.metrics.answered(all.usage, time.Since(began))
 	all.report.headers(w.Header())
@@ -94,6 +101,9 @@ func asProblem(err error, g *Gateway) *problem {
 
 // headers tells the gist of a report before the body.
 func (o *report) headers(h http.Header) {
+	if o.Receipt != "" {
+		h.Set("X-Receipt-Id", o.Receipt)
+	}
 	var asked []string
 	for _, m := range o.Miners {
 		asked = append(asked, strconv.Itoa(int(m.UID)))

@@ -31,12 +31,14 @@ func (g *Gateway) completions(w http.ResponseWriter, r *http.Request, body []byt
 	if bad != nil {
 		return bad
 	}
+	if bad := enter(w, r, prompts...); bad != nil { // scoring costs, too
+		return bad
+	}
 	if bad := g.scoreAll(r.Context(), prompts); bad != nil {
 		return bad
 	}
 	if prompts[0].ask.MaxTokens == 0 {
-		g.pure(w, prompts)
-		return nil
+		return g.pure(w, r, prompts)
 	}
 	if prompts[0].stream {
 		return g.stream(w, r, prompts[0], openAI{completionVoice{}})

@@ -307,15 +307,17 @@ func TestErrorsInEachDialect(t *testing.T) {
 }
 
 func TestBusyInEachDialect(t *testing.T) {
-	g := open(t, fakes(honest("x")), Limits{Running: 1})
-	g.slots <- struct{}{}
+	g := open(t, fakes(honest("x")), Limits{Running: 1, Waiting: 1})
+	for range cap(g.inside) {
+		g.inside <- struct{}{}
+	}
 	for path, where := range map[string][]any{
 		"/v1/chat/completions": {"error", "type"}, "/v1/messages": {"error", "type"}, "/api/chat": {"error"},
 	} {
 		w := post(t.Context(), g, path, `{}`)
 		h := w.Header()
 		if w.Code != 429 || h.Get("Retry-After") != "1" || h.Get("Retry-After-Ms") != "1000" || h.Get("X-Should-Retry") != "true" ||
-			h.Get("X-Ratelimit-Limit-Requests") != "1" || h.Get("X-Ratelimit-Remaining-Requests") != "0" || h.Get("X-Ratelimit-Reset-Requests") != "1s" {
+			h.Get("X-Ratelimit-Limit-Requests") != "4" || h.Get("X-Ratelimit-Remaining-Requests") != "0" || h.Get("X-Ratelimit-Reset-Requests") != "1s" {
 			t.Errorf("%s: got %d with %v", path, w.Code, h)
 		}
 		if says, _ := at(object(t, w.Body.Bytes()), where...).(string); says != "rate_limit_error" && !strings.Contains(says, "try again") {

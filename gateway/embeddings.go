@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/subnet/text"
 )
 
 // An Embedder turns texts into vectors.
@@ -37,8 +39,11 @@ type embeddings struct {
 }
 
 // embed runs a request. A dialect words the outcome.
-func (g *Gateway) embed(ctx context.Context, e *embeddings) ([][]float32, *problem) {
-	ctx, cancel := context.WithTimeout(ctx, g.limits.Answer)
+func (g *Gateway) embed(w http.ResponseWriter, r *http.Request, e *embeddings) ([][]float32, *problem) {
+	if bad := enter(w, r, prompt{model: e.model, ask: text.Request{Prompt: strings.Join(e.texts, " ")}}); bad != nil {
+		return nil, bad
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), g.limits.Answer)
 	defer cancel()
 	began := time.Now()
 	vectors, tokens, err := e.model.Embedder.Embed(ctx, e.texts)
@@ -55,7 +60,11 @@ func (g *Gateway) embed(ctx context.Context, e *embeddings) ([][]float32, *probl
 		return nil, asProblem(fmt.Errorf("embeddings: %d vectors for %d texts", len(vectors), len(e.texts)), g)
 	}
 	e.tokens = tokens
-	g.metrics.answered(usage{Prompt: tokens}, time.Since(began))
+	used := usage{Prompt: tokens, Total: tokens}
+	if bad := spend(ctx, used); bad != nil {
+		return nil, bad
+	}
+	g.metrics.answered(used, time.Since(began))
 	return vectors, nil
 }
 
@@ -80,11 +89,11 @@ func (g *Gateway) input(model string, raw json.RawMessage) (e embeddings, bad *p
 		return e, bad
 	}
 	for i, one := range list {
-		text, bad := e.model.embeddable(one, indexed("input", i, ""))
+		said, bad := e.model.embeddable(one, indexed("input", i, ""))
 		if bad != nil {
 			return e, bad
 		}
-		e.texts = append(e.texts, text)
+		e.texts = append(e.texts, said)
 	}
 	return e, nil
 }
@@ -130,7 +139,7 @@ func (g *Gateway) openAIEmbeddings(w http.ResponseWriter, r *http.Request, body 
 	if bad != nil {
 		return bad
 	}
-	vectors, bad := g.embed(r.Context(), &e)
+	vectors, bad := g.embed(w, r, &e)
 	if bad != nil {
 		return bad
 	}
@@ -184,7 +193,7 @@ func (g *Gateway) ollamaEmbed(w http.ResponseWriter, r *http.Request, body []byt
 	if bad != nil {
 		return bad
 	}
-	vectors, bad := g.embed(r.Context(), &e)
+	vectors, bad := g.embed(w, r, &e)
 	if bad != nil {
 		return bad
 	}
@@ -211,7 +220,7 @@ func (g *Gateway) ollamaOldEmbeddings(w http.ResponseWriter, r *http.Request, bo
 	if bad != nil {
 		return bad
 	}
-	vectors, bad := g.embed(r.Context(), &e)
+	vectors, bad := g.embed(w, r, &e)
 	if bad != nil {
 		return bad
 	}

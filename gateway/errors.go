@@ -82,10 +82,11 @@ func tooBig(limit int64) *problem {
 	}
 }
 
-func busy(running int) *problem {
+func busy(running, waiting int, retry time.Duration) *problem {
 	return &problem{
-		status: http.StatusTooManyRequests, kind: kindLimit, code: "rate_limit_exceeded", retry: time.Second,
-		message: fmt.Sprintf("the gateway is answering %d requests, which is all it takes; try again in a second", running),
+		status: http.StatusTooManyRequests, kind: kindLimit, code: "rate_limit_exceeded", retry: retry,
+		message: fmt.Sprintf("the gateway is answering %d requests and %d wait, which is all it takes; try again in %v",
+			running, waiting, retry.Round(time.Second)),
 	}
 }
 

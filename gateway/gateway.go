@@ -5,7 +5,8 @@
 // It speaks the OpenAI API, so existing clients work unchanged; what Plexus
 // adds stands in one extra field, "plexus". Text of a miner that has not proved
 // itself never reaches a user before it was checked. Start at [New]; choose.go
-// says who is asked, round.go how they are listened to.
+// says who is asked, round.go how they are listened to, and ticket.go who may
+// ask and whose turn it is.
 package gateway
 
 import (
@@ -15,11 +16,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/gateway/access"
+	"github.com/plexus-network/plexus/gateway/fair"
+	"github.com/plexus-network/plexus/gateway/receipt"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/yuma"
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +70,7 @@ type Model struct {
 	Created     time.Time        // as /v1/models shows it; zero means the gateway's start
 	Netuid      yuma.Netuid      // the subnet that serves it
 	Validator   subnet.Peer      // in whose name miners are asked
+	Manifest    [32]byte         // SHA-256 of the subnet's kind parameters, for receipts
 	About       engine.Model     // what its miners run; zero where unknown
 	Embedder    Embedder         // gives its embeddings; nil means it has none
 	Scorer      Scorer           // tells how likely a prompt is; nil means prompts get no log-probabilities
@@ -74,7 +80,9 @@ type Model struct {
 
 // Limits bounds what the gateway spends. The zero value works.
 type Limits struct {
-	Running   int           // requests at the same time; more get 429; 0 means 64
+	Running   int           // requests at the same time; 0 means 64
+	Waiting   int           // requests that wait for their turn; more get 429; 0 means 256
+	Queue     time.Duration // for a request's turn to come; 0 means 30 s
 	Body      int64         // bytes of a request; 0 means 4 MiB
 	Miners    int           // miners asked when a request does not say; 0 means 3
 	MaxMiners int           // miners that a request may ask for; 0 means 8
@@ -97,21 +105,29 @@ type Config struct {
 	Limits   Limits
 	Log      *slog.Logger         // nil means no log; never gets a prompt
 	Registry *prometheus.Registry // where its metrics go and /metrics reads; nil means one of its own
+	Access   *access.Access       // who may ask, and how much; nil means everybody, and anything
+	Receipts *receipt.Archive     // signs and keeps what happened; nil means no receipts
+	Proxies  []netip.Prefix       // whose word is taken on where a request comes from (X-Forwarded-For)
 }
 
 // A Gateway answers HTTP requests. Make one with [New].
 type Gateway struct {
-	models  []*Model
-	limits  Limits
-	height  func(context.Context) (yuma.Height, error)
-	origins []string
-	log     *slog.Logger
-	metrics *metrics
-	handler http.Handler
-	slots   chan struct{} // one per running request
-	settle  chan struct{} // one per round that is judged after its answer went out
-	network cache
-	figures figures
+	models   []*Model
+	limits   Limits
+	height   func(context.Context) (yuma.Height, error)
+	origins  []string
+	log      *slog.Logger
+	metrics  *metrics
+	handler  http.Handler
+	queue    *fair.Queue   // who waits to be answered, and who is
+	inside   chan struct{} // one per request that is read, waits or is answered
+	access   *access.Access
+	receipts *receipt.Archive
+	pending  sync.Map // ids of receipts that are not signed yet
+	proxies  []netip.Prefix
+	settle   chan struct{} // one per round that is judged after its answer went out
+	network  cache
+	figures  figures
 
 	done chan struct{}  // closed when Run ends
 	late sync.WaitGroup // requests, and rounds that are judged after their answer went out
@@ -126,6 +142,8 @@ func New(c Config) (*Gateway, error) {
 		origins: c.Origins,
 		log:     c.Log,
 		done:    make(chan struct{}),
+
+		access: c.Access, receipts: c.Receipts, proxies: c.Proxies,
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -141,7 +159,11 @@ func New(c Config) (*Gateway, error) {
 	if g.metrics, err = newMetrics(registry); err != nil {
 		return nil, fmt.Errorf("gateway metrics: %w", err)
 	}
-	g.slots = make(chan struct{}, g.limits.Running)
+	g.queue = fair.New(fair.Options{Places: g.limits.Running, Waiting: g.limits.Waiting})
+	if err := g.countWaiting(registry); err != nil {
+		return nil, fmt.Errorf("gateway metrics: %w", err)
+	}
+	g.inside = make(chan struct{}, 2*(g.limits.Running+g.limits.Waiting))
 	g.settle = make(chan struct{}, g.limits.Running)
 	g.handler = g.routes(registry, c.Web)
 	return g, nil
@@ -243,6 +265,8 @@ func (g *Gateway) Run(ctx context.Context, l net.Listener) error {
 // filled returns l with every zero replaced by what it means.
 func (l Limits) filled() Limits {
 	or(&l.Running, 64)
+	or(&l.Waiting, 256)
+	or(&l.Queue, 30*time.Second)
 	or(&l.Body, 4<<20)
 	or(&l.Miners, 3)
 	or(&l.MaxMiners, 8)

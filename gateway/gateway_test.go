@@ -354,9 +354,11 @@ func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := honest("x")
 		m.wait = time.Minute
-		g := open(t, fakes(m), Limits{Running: 1})
-		go post(t.Context(), g, "/v1/chat/completions", hello+`}`)
-		synctest.Wait()
+		g := open(t, fakes(m), Limits{Running: 1, Waiting: 1})
+		for range 2 { // one is answered, and one waits
+			go post(t.Context(), g, "/v1/chat/completions", hello+`}`)
+			synctest.Wait()
+		}
 		w := post(t.Context(), g, "/v1/chat/completions", hello+`}`)
 		if a := read(t, w); w.Code != 429 || *a.Error.Code != "rate_limit_exceeded" || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("got %d %s, want 429 with retry-after", w.Code, w.Body)
@@ -530,13 +532,13 @@ func TestSlowClientIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	var waited atomic.Int32
-	for len(g.slots) == 0 && waited.Add(1) < 1000 {
+	for g.running() == 0 && waited.Add(1) < 1000 {
 		time.Sleep(time.Millisecond)
 	}
-	for len(g.slots) > 0 && waited.Add(1) < 8000 {
+	for g.running() > 0 && waited.Add(1) < 8000 {
 		time.Sleep(time.Millisecond)
 	}
-	if len(g.slots) > 0 {
+	if g.running() > 0 {
 		t.Error("a client that reads nothing still holds its slot")
 	}
 }

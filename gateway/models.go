@@ -118,7 +118,7 @@ func (g *Gateway) latest(ctx context.Context) yuma.Height {
 }
 
 func (g *Gateway) showNetwork(w http.ResponseWriter, r *http.Request) {
-	out := networkReport{Height: g.latest(r.Context()), Running: len(g.slots), Subnets: make([]subnetReport, len(g.models))}
+	out := networkReport{Height: g.latest(r.Context()), Running: g.running(), Subnets: make([]subnetReport, len(g.models))}
 	for i, m := range g.models {
 		s := subnetReport{
 			Netuid: m.Netuid, Model: m.Name, Context: m.Context, MaxTokens: m.MaxTokens,

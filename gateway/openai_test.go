@@ -101,8 +101,8 @@ func TestOpenAIClient(t *testing.T) {
 		}
 	})
 	t.Run("retries", func(t *testing.T) {
-		for range cap(g.slots) {
-			g.slots <- struct{}{}
+		for range cap(g.inside) {
+			g.inside <- struct{}{}
 		}
 		var seen []int
 		patient := openai.NewClient(option.WithBaseURL(srv.URL+"/v1"), option.WithAPIKey("none"), option.WithMaxRetries(2),
@@ -111,8 +111,8 @@ func TestOpenAIClient(t *testing.T) {
 				if err == nil {
 					seen = append(seen, res.StatusCode)
 				}
-				for len(g.slots) > 0 { // room again before it comes back
-					<-g.slots
+				for len(g.inside) > 0 { // room again before it comes back
+					<-g.inside
 				}
 				return res, err
 			}))

@@ -12,6 +12,8 @@ import (
 type report struct {
 	RequestID string        `json:"request_id"`
 	Model     string        `json:"model"`
+	Receipt   string        `json:"receipt,omitempty"`  // its id, for GET /v1/receipts/{id}
+	Receipts  []string      `json:"receipts,omitempty"` // those of all prompts, where a request had several
 	Strategy  Strategy      `json:"strategy"`
 	Why       string        `json:"why"` // for people: why the chosen miner
 	Subnet    yuma.Netuid   `json:"subnet"`
@@ -104,9 +106,10 @@ func (l *leg) verdict() string {
 func (r *round) report(id string, chosen ...*leg) *report {
 	out := &report{
 		RequestID: id, Model: r.model.Name, Strategy: r.prompt.strategy, Why: r.whyChosen(chosen),
-		Subnet: r.model.Netuid, Validator: peerOf(r.model.Validator),
+		Subnet: r.model.Netuid, Validator: peerOf(r.model.Validator), Receipt: r.receipt,
 		Votes: r.votes, Resumed: r.shifts,
 	}
+	r.request, r.chosen = id, chosen
 	for _, l := range r.legs {
 		out.Height = max(out.Height, l.trial.Task.Height)
 		m := minerReport{

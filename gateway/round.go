@@ -22,6 +22,10 @@ type round struct {
 	began  time.Time
 	asked  time.Time // when a miner was asked last
 
+	receipt string // its id; empty if none is kept
+	request string // id of the request, and
+	chosen  []*leg // the legs whose answers were given, as they were told last
+
 	ctx    context.Context // what the miners run under; ends with the round
 	cancel context.CancelFunc
 	legs   []*leg
@@ -44,7 +48,7 @@ func (g *Gateway) begin(ctx context.Context, p prompt) (*round, error) {
 		return nil, err
 	}
 	p.model.routing.class.request()
-	r := &round{g: g, model: p.model, prompt: p, began: time.Now()}
+	r := &round{g: g, model: p.model, prompt: p, began: time.Now(), receipt: g.newReceipt()}
 	r.box.ready = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	k, least := max(p.miners, p.n), p.n
@@ -65,6 +69,7 @@ func (g *Gateway) begin(ctx context.Context, p prompt) (*round, error) {
 func (r *round) end() {
 	r.cancel()
 	r.wg.Wait()
+	r.g.pending.Delete(r.receipt)
 }
 
 // start asks one miner.

@@ -37,14 +37,11 @@ const rateHeaders = "X-Ratelimit-Limit-Requests, X-Ratelimit-Remaining-Requests,
 // tellRoom says how many requests the gateway still takes at this moment. What
 // a key may spend is told in the same headers, by whoever counts that.
 func (g *Gateway) tellRoom(h http.Header) {
-	if h.Get("X-Ratelimit-Limit-Requests") != "" {
-		return
-	}
-	left, reset := cap(g.slots)-len(g.slots)-1, time.Duration(0)
+	left, reset := cap(g.inside)-len(g.inside)-1, time.Duration(0)
 	if left < 0 {
-		left, reset = 0, busy(0).retry
+		left, reset = 0, time.Second
 	}
-	h.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(cap(g.slots)))
+	h.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(cap(g.inside)))
 	h.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(left))
 	h.Set("X-Ratelimit-Reset-Requests", reset.String())
 }

@@ -57,13 +57,17 @@ func (g *Gateway) scored(ctx context.Context, by Scorer, tokens []engine.Token) 
 }
 
 // pure answers prompts that want no new tokens: no miner is asked.
-func (g *Gateway) pure(w http.ResponseWriter, prompts []prompt) {
+func (g *Gateway) pure(w http.ResponseWriter, r *http.Request, prompts []prompt) *problem {
 	all := full{head: head{newID(), time.Now(), prompts[0].model.Name}, prompts: prompts}
 	for i := range prompts {
 		p := &prompts[i]
 		all.pieces = append(all.pieces, piece{prompt: i, index: i, text: p.echo, finish: engine.FinishLength})
 		all.usage.add(usage{Prompt: p.tokens, Total: p.tokens})
 	}
+	if bad := spend(r.Context(), all.usage); bad != nil {
+		return bad
+	}
 	g.metrics.answered(all.usage, time.Since(all.began))
 	writeJSON(w, http.StatusOK, openAI{completionVoice{}}.whole(all))
+	return nil
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -23,6 +24,7 @@ func (g *Gateway) routes(registry *prometheus.Registry, web http.Handler) http.H
 	mux.Handle("/v1/chat/completions", g.only(http.MethodPost, g.admitted("chat", g.chat)))
 	mux.Handle("/v1/completions", g.only(http.MethodPost, g.admitted("completions", g.completions)))
 	g.routeDialects(mux)
+	g.routeAccess(mux)
 	mux.Handle("/v1/models", g.only(http.MethodGet, g.listModels))
 	mux.Handle("/v1/models/{id...}", g.only(http.MethodGet, g.showModel))
 	mux.Handle("/api/network", g.only(http.MethodGet, g.showNetwork))
@@ -146,11 +148,12 @@ func (g *Gateway) cross(w http.ResponseWriter, r *http.Request) bool {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers",
-		"X-Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry, "+rateHeaders+", X-Plexus-Miner, X-Plexus-Miners, X-Plexus-Score, X-Plexus-Standing, X-Plexus-Strategy, X-Plexus-Subnet")
+		"X-Request-Id, X-Receipt-Id, Retry-After, Retry-After-Ms, X-Should-Retry, "+rateHeaders+", "+
+			"X-Plexus-Miner, X-Plexus-Miners, X-Plexus-Score, X-Plexus-Standing, X-Plexus-Strategy, X-Plexus-Subnet")
 	if r.Method != http.MethodOptions {
 		return true
 	}
-	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
 	h.Set("Access-Control-Max-Age", "600")
 	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
 		h.Set("Access-Control-Allow-Headers", asked)
@@ -178,7 +181,7 @@ func (g *Gateway) trusts(origin, host string) bool {
 // dialect answers a request whose body is read.
 type dialect func(w http.ResponseWriter, r *http.Request, body []byte) *problem
 
-// admitted runs a dialect within the gateway's limits.
+// admitted runs a dialect within the gateway's limits, for a caller who may ask.
 func (g *Gateway) admitted(route string, next dialect) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		g.tellRoom(w.Header())
@@ -197,24 +200,28 @@ func (g *Gateway) admitted(route string, next dialect) http.HandlerFunc {
 
 func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, next dialect) *problem {
 	select {
-	case g.slots <- struct{}{}:
+	case g.inside <- struct{}{}:
 	default:
 		// The server takes in the body before it answers: not for ever.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.limits.Client))
-		return busy(g.limits.Running)
+		return busy(g.running(), len(g.inside)-g.running(), time.Second)
 	}
-	g.metrics.running.Inc()
 	g.late.Add(1)
 	defer func() {
 		g.late.Done()
-		g.metrics.running.Dec()
-		<-g.slots
+		<-g.inside
 	}()
+	caller, bad := g.identify(w, r)
+	if bad != nil {
+		return bad
+	}
 	body, bad := g.read(w, r)
 	if bad != nil {
 		return bad
 	}
-	return next(w, r, body)
+	t := &ticket{g: g, caller: caller}
+	defer t.leave(r.Context())
+	return next(w, r.WithContext(context.WithValue(r.Context(), ticketKey{}, t)), body)
 }
 
 // read takes the request's body in, within the limits of size and time.

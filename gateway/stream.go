@@ -31,6 +31,9 @@ type relay struct {
 // byte has gone out.
 func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, m manner) *problem {
 	ctx, began := r.Context(), time.Now()
+	if bad := enter(w, r, p); bad != nil {
+		return bad
+	}
 	round, err := g.begin(ctx, p)
 	if err != nil {
 		return asProblem(err, g)
@@ -225,6 +228,9 @@ func (s *relay) pass(l *leg) error {
 		s.round.report(s.id, s.legs...).headers(s.out.w.Header())
 		said = p.echo + said
 	}
+	if bad := spend(s.round.ctx, sofar(p, s.legs)); bad != nil {
+		return bad
+	}
 	s.say.say(piece{text: said, tokens: tokens, offset: s.offset}, !s.spoken)
 	if err := s.out.flush(); err != nil {
 		return err
@@ -249,6 +255,9 @@ func (s *relay) close(ctx context.Context) error {
 		told.headers(s.out.w.Header())
 	}
 	counted := usageOf(p, s.legs...)
+	if bad := spend(ctx, counted); bad != nil {
+		return bad
+	}
 	s.g.metrics.answered(counted, time.Since(s.began))
 	if p.verdict {
 		s.say.end(end, !s.spoken, nil)
@@ -320,6 +329,7 @@ func (g *Gateway) later(ctx context.Context, r *round, judge bool) {
 	select {
 	case g.settle <- struct{}{}:
 	default: // enough wait already; this one ends unjudged
+		g.file(ctx, r)
 		r.end()
 		return
 	}
@@ -327,6 +337,7 @@ func (g *Gateway) later(ctx context.Context, r *round, judge bool) {
 	g.late.Go(func() {
 		defer func() { <-g.settle }()
 		defer r.end()
+		defer g.file(ctx, r)
 		if !judge {
 			return
 		}

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -24,16 +26,25 @@ type door struct {
 	validator *neuron.Validator
 	as        subnet.Peer      // the validator
 	embedder  gateway.Embedder // nil means the model, by this process' own engine
+	actor     ledger.Actor     // signs receipts and publishes their roots
+	manifest  []byte           // kind parameters of the subnet
+	users     GatewayOptions   // whom it serves
+	block     time.Duration    // between looks for payments; 0 means as often as there may be blocks
+	stack     *stack           // closes what it opens
 	log       *slog.Logger
 	say       func(news, any string)
 }
 
 // open takes the address and returns what serves users there once the
-// validator knows its miners.
-func (d door) open() (service, error) {
+// validator knows its miners, and what runs beside it.
+func (d door) open(ctx context.Context) ([]service, error) {
 	page, err := web.Handler()
 	if err != nil {
-		return service{}, err
+		return nil, err
+	}
+	who, receipts, beside, err := d.guard(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if d.embedder == nil {
 		d.embedder = embedder{d.model}
@@ -41,10 +52,11 @@ func (d door) open() (service, error) {
 	g, err := gateway.New(gateway.Config{
 		Models: []gateway.Model{{
 			Name: d.name, Backend: backend{d.validator}, Tokenizer: d.model, Context: d.model.Model().Context,
-			Netuid: d.netuid, Validator: d.as, Temperature: 0.3,
+			Netuid: d.netuid, Validator: d.as, Temperature: 0.3, Manifest: sha256.Sum256(d.manifest),
 			About: d.model.Model(), Embedder: d.embedder, Scorer: d.model,
 		}},
-		Web: page,
+		Web:    page,
+		Access: who, Receipts: receipts,
 		Height: func(ctx context.Context) (yuma.Height, error) {
 			head, err := d.chain.Head(ctx)
 			return head.Height, err
@@ -52,19 +64,19 @@ func (d door) open() (service, error) {
 		Log: d.log.With("role", "gateway"),
 	})
 	if err != nil {
-		return service{}, err
+		return nil, err
 	}
 	listener, err := gateway.Listen(d.address)
 	if err != nil {
-		return service{}, err
+		return nil, err
 	}
-	return service{"gateway", func(ctx context.Context) error {
+	return append(beside, service{"gateway", func(ctx context.Context) error {
 		if !knowsMiners(ctx, d.validator) {
 			return ctx.Err()
 		}
 		d.say("gateway", "http://"+listener.Addr().String())
 		return g.Run(ctx, listener)
-	}}, nil
+	}}), nil
 }
 
 // knowsMiners waits until a validator has seen its subnet, and reports whether

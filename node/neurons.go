@@ -33,7 +33,7 @@ func (u *up) openModel(ctx context.Context, name string) (engine.Checker, error)
 
 // startNeurons makes every member a miner or a validator, and puts the gateway
 // before the first validator.
-func (u *up) startNeurons(context.Context) error {
+func (u *up) startNeurons(ctx context.Context) error {
 	manifest, err := text.ParseManifest(text.ManifestOf(u.model.Model()).JSON())
 	if err != nil {
 		return err
@@ -56,18 +56,24 @@ func (u *up) startNeurons(context.Context) error {
 		u.services = append(u.services, service{m.Name, v.Run})
 		if first == nil {
 			first = v
+			hotkey, err := u.ring.Unlock(m.Name + ".hot") // it signs for every answer
+			if err != nil {
+				return err
+			}
 			d := door{
+				actor: ledger.Actor{Key: hotkey, For: m.Account}, manifest: text.ManifestOf(u.model.Model()).JSON(),
+				users: openToAll(or(u.GatewayDB, u.home.path("gateway.db"))), block: u.network.BlockTime, stack: u.open,
 				address: u.HTTP, chain: u.chain[m.Name], log: u.Log, say: u.Say, name: u.network.Model, model: u.model, netuid: textNetuid,
 				validator: v, as: subnet.Peer{UID: yuma.UID(uid), Account: m.Account, PeerID: m.PeerID},
 			}
 			if u.embedder != nil {
 				d.embedder = u.embedder
 			}
-			gateway, err := d.open()
+			gateway, err := d.open(ctx)
 			if err != nil {
 				return err
 			}
-			u.services = append(u.services, gateway)
+			u.services = append(u.services, gateway...)
 		}
 	}
 	u.Say("neurons", fmt.Sprintf("%d miners, %d of them cheating", u.miners(false)+u.miners(true), u.miners(true)))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/batch"
@@ -39,6 +40,7 @@ type RoleOptions struct {
 	Program external.Options // Command or URL of a kind that this program does not know
 	Behave  text.Behaviour   // of a miner that cheats, in tests and shows; empty is honest
 	HTTP    string           // of a validator's gateway; empty means none
+	Gateway GatewayOptions   // whom that gateway serves
 	Threads int              // of the model engine; 0 means cores − 1
 	Worker  []string         // program and arguments that run a model; nil means this program's own
 
@@ -70,6 +72,7 @@ type lone struct {
 	open     *stack
 	model    engine.Checker
 	manifest text.Manifest
+	params   []byte // the manifest as it is on chain
 	services []service
 }
 
@@ -175,6 +178,7 @@ func (r *lone) openModel(ctx context.Context) error {
 	if s.Kind != "text" {
 		return fmt.Errorf("subnet %d is of kind %s, this command serves subnets of kind text", r.Netuid, s.Kind)
 	}
+	r.params = s.KindParams
 	if r.manifest, err = text.ParseManifest(s.KindParams); err != nil {
 		return fmt.Errorf("subnet %d: %w", r.Netuid, err)
 	}
@@ -241,12 +245,15 @@ func (r *lone) gateway(ctx context.Context, self neuron.Self, v *neuron.Validato
 	for _, n := range graph.Neurons {
 		if n.Account == self.Actor.Account() {
 			as := subnet.Peer{UID: n.UID, Account: n.Account, PeerID: self.Network.ID().String()}
+			users := r.Gateway
+			users.DB = or(users.DB, r.home.path("gateway.db"))
 			d := door{
+				actor: self.Actor, manifest: r.params, users: users, block: time.Second, stack: r.open,
 				address: r.HTTP, chain: r.Chain, log: r.Log, say: r.Say, name: r.manifest.Model, model: r.model,
 				netuid: r.Netuid, validator: v, as: as,
 			}
-			gateway, err := d.open()
-			r.services = append(r.services, gateway)
+			gateway, err := d.open(ctx)
+			r.services = append(r.services, gateway...)
 			return err
 		}
 	}

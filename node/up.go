@@ -34,6 +34,8 @@ type UpOptions struct {
 	RPC  string // of the first node; empty means 127.0.0.1:26657
 	REST string // of the first node; empty means 127.0.0.1:1317
 
+	GatewayDB string // where keys, quotas and receipts are: a path or postgres://…; empty means gateway.db in Home
+
 	Threads int                    // of the model engine; 0 means cores − 1
 	Worker  []string               // program and arguments that run a model; nil means this program's own
 	Log     *slog.Logger           // nil means no log

@@ -11,6 +11,7 @@
 package wallet
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	"github.com/cosmos/cosmos-sdk/crypto"
 	cryptocodec "github.com/cosmos/cosmos-sdk/crypto/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/hd"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
@@ -145,6 +147,21 @@ func (r *Keyring) Key(name string) (*Key, error) {
 		return nil, keyError(name, err)
 	}
 	return r.key(record)
+}
+
+// Unlock returns the key of that name, kept in memory, for those who sign often
+// and must not ask for a passphrase each time.
+func (r *Keyring) Unlock(name string) (*Key, error) {
+	passphrase := rand.Text()
+	armor, err := r.Export(name, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	priv, _, err := crypto.UnarmorDecryptPrivKey(armor, passphrase)
+	if err != nil {
+		return nil, keyError(name, err)
+	}
+	return &Key{name: name, pub: priv.PubKey(), sign: priv.Sign}, nil
 }
 
 // List returns all keys, each coldkey before its hotkeys.

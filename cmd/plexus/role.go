@@ -91,6 +91,9 @@ The account must be a staking validator with a neuron on the subnet.`,
 	}
 	c.roleFlags(cmd)
 	cmd.Flags().StringVar(&c.o.HTTP, "http", "", "address to serve users on (default none)")
+	cmd.Flags().StringVar(&c.o.Gateway.DB, "gateway-db", "", "where keys, quotas and receipts are: a path or postgres://user@host/name (default gateway.db beside the neuron's state)")
+	cmd.Flags().Int64Var(&c.o.Gateway.Anonymous, "anonymous", 20_000, "tokens per epoch for an address without a key; 0 serves nobody without one")
+	cmd.Flags().Uint64Var((*uint64)(&c.o.Gateway.Price), "price", 0, "nplx for 1,000 prepaid tokens (default none are sold)")
 	return cmd
 }
 

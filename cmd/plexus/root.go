@@ -34,6 +34,8 @@ what they agree on.
 	add("run", newUpCmd(), newMinerCmd(), newValidatorCmd())
 	add("chain", newChainCmd(), newQueryCmd(), newTxCmd(), newKeysCmd())
 	add("tool", newEpochCmd(), newSDLCmd(), newExplorerCmd())
+	add("run", newLoginCmd(), newGatewayKeysCmd())
+	add("tool", newReceiptCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }

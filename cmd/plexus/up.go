@@ -59,6 +59,7 @@ command again. Flags that shape it (--validators, --miners, --cheats,
 	f := cmd.Flags()
 	f.StringVar(&o.Home, "home", defaultHome(), "folder of the network, also $PLEXUS_HOME")
 	f.StringVar(&o.HTTP, "http", "127.0.0.1:8080", "address of the gateway and the chat page")
+	f.StringVar(&o.GatewayDB, "gateway-db", "", "where keys, quotas and receipts are: a path or postgres://user@host/name (default gateway.db in home)")
 	f.StringVar(&o.GRPC, "grpc", "127.0.0.1:9090", "gRPC address of the first node")
 	f.StringVar(&o.RPC, "rpc", "127.0.0.1:26657", "RPC address of the first node")
 	f.StringVar(&o.REST, "rest", "127.0.0.1:1317", "REST address of the first node")
