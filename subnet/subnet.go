@@ -47,6 +47,8 @@ type Answer struct {
 	Err      error         // why there is no complete answer; nil if there is one
 	Organic  bool          // a user's task: scored, but never repeated
 	Received time.Time
+	Asked    []byte // the body of the request that Receipt is about; nil if nothing came
+	Cuts     []int  // the lengths of the pieces that Body came in, which Receipt is about
 	Receipt  []byte // what proves the exchange to anyone, a p2p.Receipt as JSON; nil if nothing came
 }
 

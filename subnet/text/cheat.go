@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/subnet"
@@ -79,9 +80,16 @@ func (c canned) Work(ctx context.Context, t subnet.Task, emit func([]byte) error
 	for i := range scores {
 		scores[i].Top = scores[i].Top[:min(c.manifest.Evidence, len(scores[i].Top))]
 	}
-	out := stream{emit: emit}
-	out.next = Chunk{Text: c.engine.Decode(said), Tokens: scores}
-	return out.end(usage)
+	sampling := c.sampling(t, r)
+	out := stream{emit: emit, every: time.Hour, last: time.Now(), roll: NewRoll(sampling.Seed)}
+	if err := out.write(engine.Delta{Text: c.engine.Decode(said), Tokens: scores}); err != nil {
+		return err
+	}
+	last := Chunk{Finish: usage.Finish, Usage: usage}
+	if last.Probe, err = c.probe(ctx, prompt, sampling); err != nil {
+		return err
+	}
+	return out.end(last)
 }
 
 // end finds the token that ends a turn.

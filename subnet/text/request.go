@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 	"unicode/utf8"
 
 	textv1 "github.com/plexus-network/plexus/api/plexus/text/v1"
@@ -41,6 +42,10 @@ type Request struct {
 	TopK        int      // 0 means all that the sampler looks at
 	UserSeed    []byte   // mixed into the answer's seed; at most 64 bytes
 	TopCount    int      // alternatives per token wanted, 0 to 20
+
+	// Reveal, if not 0, seals the answer: the miner commits to it within this
+	// time and tells it after; whole milliseconds, at most 10 minutes.
+	Reveal time.Duration
 }
 
 // Encode returns the request's bytes for a task's body, or [ErrMalformed].
@@ -52,6 +57,7 @@ func (r Request) Encode() ([]byte, error) {
 		Prompt: r.Prompt, MaxTokens: uint32(r.MaxTokens), Stop: r.Stop,
 		Temperature: r.Temperature, TopP: r.TopP, MinP: r.MinP, TopK: uint32(r.TopK),
 		UserSeed: r.UserSeed, TopCount: uint32(r.TopCount),
+		RevealMs: uint32(r.Reveal.Milliseconds()),
 	}
 	for _, t := range r.Messages {
 		m.Messages = append(m.Messages, textv1.Message{Role: string(t.Role), Content: t.Content})
@@ -87,6 +93,7 @@ func DecodeRequest(b []byte) (Request, error) {
 		Prompt: m.Prompt, MaxTokens: int(m.MaxTokens), Stop: m.Stop,
 		Temperature: m.Temperature, TopP: m.TopP, MinP: m.MinP, TopK: int(m.TopK),
 		UserSeed: m.UserSeed, TopCount: int(m.TopCount),
+		Reveal: time.Duration(m.RevealMs) * time.Millisecond,
 	}
 	for _, t := range m.Messages {
 		r.Messages = append(r.Messages, engine.Message{Role: engine.Role(t.Role), Content: t.Content})
@@ -151,6 +158,8 @@ func (r Request) checkSampling() error {
 		return fmt.Errorf("top k is %d, 0 or more is allowed", r.TopK)
 	case r.TopCount < 0 || r.TopCount > maxTopCount:
 		return fmt.Errorf("top count is %d, 0 to %d are allowed", r.TopCount, maxTopCount)
+	case r.Reveal < 0 || r.Reveal > maxReveal || r.Reveal%time.Millisecond != 0:
+		return fmt.Errorf("reveal is %v, whole milliseconds from 0 to %v are allowed", r.Reveal, maxReveal)
 	case len(r.UserSeed) > maxUserSeed:
 		return fmt.Errorf("a user seed of %d bytes, at most %d are allowed", len(r.UserSeed), maxUserSeed)
 	case len(r.Stop) > maxStops:

@@ -382,7 +382,7 @@ func TestKnownMinerIsCheckedLess(t *testing.T) {
 		for range n {
 			trial := b.ask(miner(declared), 1)
 			c := whole(t, trial.Answer.Body)
-			got += len(c.Tokens)
+			got += len(c.Tokens) + len(c.Probe)
 			b.score(trial)
 		}
 		delivered += got

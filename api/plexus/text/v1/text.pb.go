@@ -81,6 +81,9 @@ type Request struct {
 	UserSeed []byte `protobuf:"bytes,10,opt,name=user_seed,json=userSeed,proto3" json:"user_seed,omitempty"`
 	// top_count is how many alternatives per token the asker wants to see.
 	TopCount uint32 `protobuf:"varint,11,opt,name=top_count,json=topCount,proto3" json:"top_count,omitempty"`
+	// reveal_ms, if not 0, seals the answer: its commitment comes alone, before
+	// this many milliseconds have passed, and the answer after them.
+	RevealMs uint32 `protobuf:"varint,20,opt,name=reveal_ms,json=revealMs,proto3" json:"reveal_ms,omitempty"`
 }
 
 func (m *Request) Reset()         { *m = Request{} }
@@ -193,6 +196,13 @@ func (m *Request) GetTopCount() uint32 {
 	return 0
 }
 
+func (m *Request) GetRevealMs() uint32 {
+	if m != nil {
+		return m.RevealMs
+	}
+	return 0
+}
+
 // Message is one turn of a conversation.
 type Message struct {
 	// role is "system", "user" or "assistant".
@@ -256,6 +266,17 @@ type Chunk struct {
 	Finish Finish `protobuf:"varint,3,opt,name=finish,proto3,enum=plexus.text.v1.Finish" json:"finish,omitempty"`
 	// usage is set on the last chunk alone.
 	Usage *Usage `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
+	// marks are the rolling hash of the answer's tokens at every 32nd token that
+	// this chunk reaches, and at the last.
+	Marks [][]byte `protobuf:"bytes,20,rep,name=marks,proto3" json:"marks,omitempty"`
+	// commitment, on the first chunk of a sealed answer, is the hash that the
+	// rest must have.
+	Commitment []byte `protobuf:"bytes,21,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	// salt, on the last chunk of a sealed answer, is what its commitment hides.
+	Salt []byte `protobuf:"bytes,22,opt,name=salt,proto3" json:"salt,omitempty"`
+	// probe, on the last chunk of an answer at temperature 0, is the beginning of
+	// another answer at the highest temperature.
+	Probe []Token `protobuf:"bytes,23,rep,name=probe,proto3" json:"probe"`
 }
 
 func (m *Chunk) Reset()         { *m = Chunk{} }
@@ -315,6 +336,34 @@ func (m *Chunk) GetFinish() Finish {
 func (m *Chunk) GetUsage() *Usage {
 	if m != nil {
 		return m.Usage
+	}
+	return nil
+}
+
+func (m *Chunk) GetMarks() [][]byte {
+	if m != nil {
+		return m.Marks
+	}
+	return nil
+}
+
+func (m *Chunk) GetCommitment() []byte {
+	if m != nil {
+		return m.Commitment
+	}
+	return nil
+}
+
+func (m *Chunk) GetSalt() []byte {
+	if m != nil {
+		return m.Salt
+	}
+	return nil
+}
+
+func (m *Chunk) GetProbe() []Token {
+	if m != nil {
+		return m.Probe
 	}
 	return nil
 }
@@ -453,6 +502,124 @@ func (m *Usage) GetCompletion() uint32 {
 	return 0
 }
 
+// Bundle is the evidence that a miner did not run the declared model.
+type Bundle struct {
+	// manifest is the subnet's kind parameters, as JSON.
+	Manifest []byte    `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Exhibits []Exhibit `protobuf:"bytes,2,rep,name=exhibits,proto3" json:"exhibits"`
+}
+
+func (m *Bundle) Reset()         { *m = Bundle{} }
+func (m *Bundle) String() string { return proto.CompactTextString(m) }
+func (*Bundle) ProtoMessage()    {}
+func (*Bundle) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6889a97f8ddb3ee7, []int{5}
+}
+func (m *Bundle) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Bundle) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Bundle.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Bundle) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Bundle.Merge(m, src)
+}
+func (m *Bundle) XXX_Size() int {
+	return m.Size()
+}
+func (m *Bundle) XXX_DiscardUnknown() {
+	xxx_messageInfo_Bundle.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Bundle proto.InternalMessageInfo
+
+func (m *Bundle) GetManifest() []byte {
+	if m != nil {
+		return m.Manifest
+	}
+	return nil
+}
+
+func (m *Bundle) GetExhibits() []Exhibit {
+	if m != nil {
+		return m.Exhibits
+	}
+	return nil
+}
+
+// Exhibit is one exchange with the accused.
+type Exhibit struct {
+	// asked is the body of the signed request, a plexus.neuron.v1.Task.
+	Asked []byte `protobuf:"bytes,1,opt,name=asked,proto3" json:"asked,omitempty"`
+	// pieces are the bodies of the signed responses, cut as they came.
+	Pieces [][]byte `protobuf:"bytes,2,rep,name=pieces,proto3" json:"pieces,omitempty"`
+	// receipt holds both signatures, as JSON.
+	Receipt []byte `protobuf:"bytes,3,opt,name=receipt,proto3" json:"receipt,omitempty"`
+}
+
+func (m *Exhibit) Reset()         { *m = Exhibit{} }
+func (m *Exhibit) String() string { return proto.CompactTextString(m) }
+func (*Exhibit) ProtoMessage()    {}
+func (*Exhibit) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6889a97f8ddb3ee7, []int{6}
+}
+func (m *Exhibit) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Exhibit) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Exhibit.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Exhibit) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Exhibit.Merge(m, src)
+}
+func (m *Exhibit) XXX_Size() int {
+	return m.Size()
+}
+func (m *Exhibit) XXX_DiscardUnknown() {
+	xxx_messageInfo_Exhibit.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Exhibit proto.InternalMessageInfo
+
+func (m *Exhibit) GetAsked() []byte {
+	if m != nil {
+		return m.Asked
+	}
+	return nil
+}
+
+func (m *Exhibit) GetPieces() [][]byte {
+	if m != nil {
+		return m.Pieces
+	}
+	return nil
+}
+
+func (m *Exhibit) GetReceipt() []byte {
+	if m != nil {
+		return m.Receipt
+	}
+	return nil
+}
+
 func init() {
 	proto.RegisterEnum("plexus.text.v1.Finish", Finish_name, Finish_value)
 	proto.RegisterType((*Request)(nil), "plexus.text.v1.Request")
@@ -460,50 +627,61 @@ func init() {
 	proto.RegisterType((*Chunk)(nil), "plexus.text.v1.Chunk")
 	proto.RegisterType((*Token)(nil), "plexus.text.v1.Token")
 	proto.RegisterType((*Usage)(nil), "plexus.text.v1.Usage")
+	proto.RegisterType((*Bundle)(nil), "plexus.text.v1.Bundle")
+	proto.RegisterType((*Exhibit)(nil), "plexus.text.v1.Exhibit")
 }
 
 func init() { proto.RegisterFile("plexus/text/v1/text.proto", fileDescriptor_6889a97f8ddb3ee7) }
 
 var fileDescriptor_6889a97f8ddb3ee7 = []byte{
-	// 604 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x6c, 0x53, 0xcd, 0x6e, 0xd3, 0x4c,
-	0x14, 0xcd, 0x38, 0xff, 0x37, 0x4d, 0xbf, 0x7e, 0x03, 0xb4, 0x03, 0x08, 0x63, 0xb2, 0xb2, 0x40,
-	0x24, 0x6a, 0xbb, 0x40, 0xc0, 0xae, 0x7f, 0x34, 0xa2, 0x94, 0x68, 0x92, 0x0a, 0x89, 0x4d, 0xe4,
-	0xda, 0x43, 0x62, 0x25, 0xf6, 0x0c, 0xf6, 0xb8, 0xe4, 0x31, 0x78, 0x11, 0x5e, 0x82, 0x55, 0x97,
-	0x5d, 0xb2, 0x42, 0xa8, 0x79, 0x11, 0x34, 0xe3, 0x71, 0x95, 0x56, 0xac, 0x7c, 0xef, 0x39, 0xe7,
-	0xfa, 0xce, 0x9c, 0x7b, 0x07, 0x1e, 0x8a, 0x39, 0x5b, 0x64, 0x69, 0x4f, 0xb2, 0x85, 0xec, 0x5d,
-	0x6c, 0xeb, 0x6f, 0x57, 0x24, 0x5c, 0x72, 0xbc, 0x9e, 0x53, 0x5d, 0x0d, 0x5d, 0x6c, 0x3f, 0xba,
-	0x3f, 0xe1, 0x13, 0xae, 0xa9, 0x9e, 0x8a, 0x72, 0x55, 0xe7, 0xa7, 0x05, 0x75, 0xca, 0xbe, 0x66,
-	0x2c, 0x95, 0xf8, 0x35, 0x34, 0x22, 0x96, 0xa6, 0xde, 0x84, 0xa5, 0x04, 0x39, 0x65, 0xb7, 0xb5,
-	0xb3, 0xd5, 0xbd, 0xfd, 0x93, 0xee, 0x87, 0x9c, 0xdf, 0xab, 0x5c, 0xfe, 0x7e, 0x5a, 0xa2, 0x37,
-	0x72, 0xbc, 0x09, 0x35, 0x91, 0xf0, 0x48, 0x48, 0x62, 0x39, 0xc8, 0x6d, 0x52, 0x93, 0x29, 0x5c,
-	0xf2, 0x19, 0x8b, 0x53, 0x52, 0x76, 0xca, 0x6e, 0x9b, 0x9a, 0x0c, 0x3f, 0x01, 0x88, 0xbc, 0xc5,
-	0xd8, 0x70, 0x15, 0x07, 0xb9, 0x6d, 0xda, 0x8c, 0xbc, 0xc5, 0x28, 0xa7, 0x31, 0x54, 0x52, 0xc9,
-	0x05, 0xa9, 0x3a, 0x65, 0xb7, 0x49, 0x75, 0x8c, 0x1d, 0x68, 0x49, 0x16, 0x09, 0x96, 0x78, 0x32,
-	0x4b, 0x18, 0xa9, 0x39, 0xc8, 0xb5, 0xe8, 0x2a, 0x84, 0xef, 0x41, 0x55, 0x72, 0x31, 0x16, 0xa4,
-	0xae, 0xb9, 0x8a, 0xe4, 0x62, 0xa0, 0xc0, 0x28, 0x8c, 0xc7, 0x82, 0x34, 0x72, 0x30, 0x0a, 0xe3,
-	0x41, 0xa1, 0x9c, 0x91, 0xa6, 0xee, 0xac, 0x94, 0xef, 0xf1, 0x63, 0x68, 0x66, 0x29, 0x4b, 0xc6,
-	0x29, 0x63, 0x01, 0x01, 0x07, 0xb9, 0x6b, 0xb4, 0xa1, 0x80, 0x21, 0x63, 0x81, 0x22, 0x55, 0x85,
-	0xcf, 0xb3, 0x58, 0x92, 0x96, 0xae, 0x6a, 0x48, 0x2e, 0xf6, 0x55, 0xde, 0x79, 0x05, 0x75, 0x63,
-	0x8c, 0x3a, 0x79, 0xc2, 0xe7, 0x8c, 0x20, 0x6d, 0x83, 0x8e, 0x31, 0x81, 0xba, 0xcf, 0x63, 0xc9,
-	0xe2, 0xc2, 0x9d, 0x22, 0xed, 0xfc, 0x40, 0x50, 0xdd, 0x9f, 0x66, 0xf1, 0x4c, 0xd5, 0x29, 0x8f,
-	0x8b, 0x3a, 0x15, 0xe3, 0xdd, 0x1b, 0xf3, 0x2c, 0x3d, 0x8d, 0x07, 0x77, 0xa7, 0xa1, 0xdd, 0x32,
-	0xb3, 0x28, 0x9c, 0xed, 0x42, 0xed, 0x4b, 0x18, 0x87, 0xe9, 0x94, 0x94, 0x1d, 0xe4, 0xae, 0xef,
-	0x6c, 0xde, 0x2d, 0x3a, 0xd2, 0x2c, 0x35, 0x2a, 0xfc, 0x02, 0xaa, 0x99, 0x3a, 0xb9, 0x1e, 0xc2,
-	0x3f, 0x7a, 0x9c, 0x29, 0x92, 0xe6, 0x9a, 0x4e, 0x04, 0x55, 0xdd, 0x13, 0xaf, 0x83, 0x15, 0x06,
-	0xfa, 0xb0, 0x6d, 0x6a, 0x85, 0x81, 0xba, 0xe2, 0x9c, 0x4f, 0x44, 0xc2, 0xcf, 0xf5, 0x15, 0x2d,
-	0x5a, 0xa4, 0x78, 0x0b, 0xea, 0xca, 0xb8, 0x30, 0x58, 0x59, 0x01, 0xd1, 0x0f, 0x52, 0xfc, 0x0c,
-	0xd6, 0x14, 0x61, 0x74, 0x6a, 0x09, 0xca, 0x7a, 0xa0, 0x5c, 0x9c, 0x18, 0xa8, 0xf3, 0x09, 0xaa,
-	0xba, 0xfd, 0xca, 0x7a, 0xe5, 0x2d, 0x57, 0xd6, 0xcb, 0xf7, 0xfc, 0x29, 0x0b, 0x74, 0xd7, 0x36,
-	0x35, 0x19, 0xb6, 0x01, 0x7c, 0x1e, 0x89, 0x39, 0x93, 0x21, 0x8f, 0xb5, 0x11, 0x6d, 0xba, 0x82,
-	0x3c, 0x3f, 0x80, 0x5a, 0x6e, 0x03, 0xde, 0x04, 0x7c, 0xd4, 0x3f, 0xed, 0x0f, 0x8f, 0xc7, 0x67,
-	0xa7, 0xc3, 0xc1, 0xe1, 0x7e, 0xff, 0xa8, 0x7f, 0x78, 0xb0, 0x51, 0xc2, 0xff, 0x41, 0xcb, 0xe0,
-	0xc3, 0xd1, 0xc7, 0xc1, 0x06, 0xc2, 0xff, 0x43, 0xdb, 0x00, 0x27, 0x87, 0xa7, 0xef, 0x46, 0xc7,
-	0x1b, 0xd6, 0xde, 0xe8, 0xf2, 0xda, 0x46, 0x57, 0xd7, 0x36, 0xfa, 0x73, 0x6d, 0xa3, 0xef, 0x4b,
-	0xbb, 0x74, 0xb5, 0xb4, 0x4b, 0xbf, 0x96, 0x76, 0xe9, 0xf3, 0x9b, 0x49, 0x28, 0xa7, 0xd9, 0x79,
-	0xd7, 0xe7, 0x51, 0x2f, 0xf7, 0xf3, 0x65, 0xcc, 0xe4, 0x37, 0x9e, 0xcc, 0x4c, 0xda, 0xf3, 0x44,
-	0xd8, 0xbb, 0xfd, 0x76, 0xdf, 0xaa, 0xef, 0xc5, 0xf6, 0x79, 0x4d, 0x3f, 0xcc, 0xdd, 0xbf, 0x01,
-	0x00, 0x00, 0xff, 0xff, 0x14, 0xaf, 0xd2, 0xc5, 0xdb, 0x03, 0x00, 0x00,
+	// 743 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x84, 0x54, 0xdd, 0x6e, 0xe3, 0x44,
+	0x18, 0x8d, 0x9d, 0x38, 0x3f, 0x5f, 0x92, 0x52, 0x86, 0x6e, 0x3a, 0x2c, 0x22, 0x98, 0x5c, 0x59,
+	0x20, 0x12, 0x65, 0xf7, 0x02, 0x01, 0x77, 0xed, 0xa6, 0x6c, 0xc4, 0x6e, 0x09, 0x93, 0xac, 0x90,
+	0xb8, 0x89, 0x1c, 0x7b, 0x36, 0x19, 0x25, 0xf6, 0x0c, 0xf6, 0x38, 0xe4, 0x31, 0x78, 0x0e, 0x9e,
+	0x64, 0x2f, 0x7b, 0xc9, 0x15, 0xa0, 0xf6, 0x45, 0xd0, 0xfc, 0xb8, 0x4a, 0x0b, 0xd2, 0x5e, 0x79,
+	0xce, 0x39, 0xdf, 0xcc, 0xf8, 0x3b, 0xe7, 0xb3, 0xe1, 0x63, 0xb1, 0xa3, 0x87, 0x22, 0x1f, 0x49,
+	0x7a, 0x90, 0xa3, 0xfd, 0x58, 0x3f, 0x87, 0x22, 0xe3, 0x92, 0xa3, 0x13, 0x23, 0x0d, 0x35, 0xb5,
+	0x1f, 0x3f, 0x3d, 0x5b, 0xf3, 0x35, 0xd7, 0xd2, 0x48, 0xad, 0x4c, 0xd5, 0xe0, 0x6f, 0x17, 0x1a,
+	0x84, 0xfe, 0x5a, 0xd0, 0x5c, 0xa2, 0x6f, 0xa0, 0x99, 0xd0, 0x3c, 0x0f, 0xd7, 0x34, 0xc7, 0x8e,
+	0x5f, 0x0d, 0xda, 0xcf, 0xce, 0x87, 0x0f, 0x0f, 0x19, 0xbe, 0x36, 0xfa, 0x45, 0xed, 0xdd, 0x5f,
+	0x9f, 0x55, 0xc8, 0x7d, 0x39, 0xea, 0x41, 0x5d, 0x64, 0x3c, 0x11, 0x12, 0xbb, 0xbe, 0x13, 0xb4,
+	0x88, 0x45, 0x8a, 0x97, 0x7c, 0x4b, 0xd3, 0x1c, 0x57, 0xfd, 0x6a, 0xd0, 0x25, 0x16, 0xa1, 0x4f,
+	0x01, 0x92, 0xf0, 0xb0, 0xb4, 0x5a, 0xcd, 0x77, 0x82, 0x2e, 0x69, 0x25, 0xe1, 0x61, 0x61, 0x64,
+	0x04, 0xb5, 0x5c, 0x72, 0x81, 0x3d, 0xbf, 0x1a, 0xb4, 0x88, 0x5e, 0x23, 0x1f, 0xda, 0x92, 0x26,
+	0x82, 0x66, 0xa1, 0x2c, 0x32, 0x8a, 0xeb, 0xbe, 0x13, 0xb8, 0xe4, 0x98, 0x42, 0x1f, 0x81, 0x27,
+	0xb9, 0x58, 0x0a, 0xdc, 0xd0, 0x5a, 0x4d, 0x72, 0x31, 0x53, 0x64, 0xc2, 0xd2, 0xa5, 0xc0, 0x4d,
+	0x43, 0x26, 0x2c, 0x9d, 0x95, 0x95, 0x5b, 0xdc, 0xd2, 0x37, 0xab, 0xca, 0x1f, 0xd0, 0x27, 0xd0,
+	0x2a, 0x72, 0x9a, 0x2d, 0x73, 0x4a, 0x63, 0x0c, 0xbe, 0x13, 0x74, 0x48, 0x53, 0x11, 0x73, 0x4a,
+	0x63, 0x25, 0xaa, 0x1d, 0x11, 0x2f, 0x52, 0x89, 0xdb, 0x7a, 0x57, 0x53, 0x72, 0x71, 0xa9, 0xb0,
+	0x12, 0x33, 0xba, 0xa7, 0xe1, 0x6e, 0x99, 0xe4, 0xf8, 0xcc, 0x88, 0x86, 0x78, 0x9d, 0x0f, 0xbe,
+	0x86, 0x86, 0x75, 0x4d, 0xb5, 0x95, 0xf1, 0x1d, 0xc5, 0x8e, 0xf6, 0x48, 0xaf, 0x11, 0x86, 0x46,
+	0xc4, 0x53, 0x49, 0xd3, 0xd2, 0xba, 0x12, 0x0e, 0xfe, 0x70, 0xc1, 0xbb, 0xdc, 0x14, 0xe9, 0x56,
+	0xed, 0x53, 0x01, 0x94, 0xfb, 0xd4, 0x1a, 0x3d, 0xbf, 0x77, 0xd6, 0xd5, 0x51, 0x3d, 0x79, 0x1c,
+	0x95, 0xb6, 0xd2, 0x06, 0x55, 0xda, 0x3e, 0x84, 0xfa, 0x5b, 0x96, 0xb2, 0x7c, 0x83, 0xab, 0xbe,
+	0x13, 0x9c, 0x3c, 0xeb, 0x3d, 0xde, 0x74, 0xa5, 0x55, 0x62, 0xab, 0xd0, 0x97, 0xe0, 0x15, 0xea,
+	0xcd, 0x75, 0x42, 0xff, 0x73, 0xc7, 0x1b, 0x25, 0x12, 0x53, 0x83, 0xce, 0xc0, 0x4b, 0xc2, 0x6c,
+	0xab, 0x1c, 0xa8, 0x06, 0x1d, 0x62, 0x00, 0xea, 0x03, 0x44, 0x3c, 0x49, 0x98, 0x4c, 0x54, 0x8b,
+	0x4f, 0xb4, 0xad, 0x47, 0x8c, 0x8e, 0x3a, 0xdc, 0x49, 0xdc, 0xd3, 0x8a, 0x5e, 0xa3, 0x31, 0x78,
+	0x22, 0xe3, 0x2b, 0x8a, 0xcf, 0xdf, 0xdf, 0x9a, 0xa9, 0x1c, 0x24, 0xe0, 0x69, 0x16, 0x9d, 0x80,
+	0xcb, 0x62, 0xed, 0x54, 0x97, 0xb8, 0x2c, 0x56, 0xfe, 0xee, 0xf8, 0x5a, 0x15, 0x69, 0x7f, 0x5d,
+	0x52, 0x42, 0x74, 0x0e, 0x0d, 0x15, 0x29, 0x8b, 0x8f, 0x86, 0x53, 0x4c, 0xe3, 0x1c, 0x7d, 0x0e,
+	0x1d, 0x25, 0xd8, 0x3a, 0x35, 0x9e, 0x55, 0x3d, 0x6a, 0x5c, 0xbc, 0xb2, 0xd4, 0xe0, 0x67, 0xf0,
+	0x74, 0xef, 0x47, 0x83, 0x6f, 0xae, 0x3c, 0x1a, 0xfc, 0x28, 0x8c, 0x36, 0x34, 0xd6, 0xb7, 0x76,
+	0x89, 0x45, 0xd6, 0x0e, 0xb1, 0xa3, 0x92, 0xf1, 0x54, 0xa7, 0xd0, 0x25, 0x47, 0xcc, 0x60, 0x09,
+	0xf5, 0x8b, 0x22, 0x8d, 0x77, 0x14, 0x3d, 0x85, 0x66, 0x12, 0xa6, 0xec, 0x2d, 0xcd, 0xcd, 0xd9,
+	0x1d, 0x72, 0x8f, 0xd5, 0x97, 0x4a, 0x0f, 0x1b, 0xb6, 0x62, 0xb2, 0x8c, 0xff, 0x3f, 0x5f, 0xea,
+	0xc4, 0xe8, 0xe5, 0x97, 0x5a, 0x96, 0x0f, 0x7e, 0x82, 0x86, 0x95, 0x54, 0x60, 0x61, 0xbe, 0xa5,
+	0xb1, 0x3d, 0xde, 0x00, 0xdd, 0x11, 0xa3, 0x11, 0x35, 0x27, 0x77, 0x88, 0x45, 0xca, 0xc8, 0x8c,
+	0x46, 0x94, 0x09, 0xa9, 0x5f, 0xbb, 0x43, 0x4a, 0xf8, 0xc5, 0x0b, 0xa8, 0x9b, 0xb9, 0x41, 0x3d,
+	0x40, 0x57, 0xd3, 0xeb, 0xe9, 0xfc, 0xe5, 0xf2, 0xcd, 0xf5, 0x7c, 0x36, 0xb9, 0x9c, 0x5e, 0x4d,
+	0x27, 0x2f, 0x4e, 0x2b, 0xe8, 0x03, 0x68, 0x5b, 0x7e, 0xbe, 0xf8, 0x71, 0x76, 0xea, 0xa0, 0x0f,
+	0xa1, 0x6b, 0x89, 0x57, 0x93, 0xeb, 0xef, 0x17, 0x2f, 0x4f, 0xdd, 0x8b, 0xc5, 0xbb, 0xdb, 0xbe,
+	0x73, 0x73, 0xdb, 0x77, 0xfe, 0xb9, 0xed, 0x3b, 0xbf, 0xdf, 0xf5, 0x2b, 0x37, 0x77, 0xfd, 0xca,
+	0x9f, 0x77, 0xfd, 0xca, 0x2f, 0xdf, 0xae, 0x99, 0xdc, 0x14, 0xab, 0x61, 0xc4, 0x93, 0x91, 0xe9,
+	0xf2, 0xab, 0x94, 0xca, 0xdf, 0x78, 0xb6, 0xb5, 0x70, 0x14, 0x0a, 0x36, 0x7a, 0xf8, 0x27, 0xfc,
+	0x4e, 0x3d, 0xf7, 0xe3, 0x55, 0x5d, 0xff, 0xe6, 0x9e, 0xff, 0x1b, 0x00, 0x00, 0xff, 0xff, 0x65,
+	0xe4, 0x60, 0x08, 0x29, 0x05, 0x00, 0x00,
 }
 
 func (m *Request) Marshal() (dAtA []byte, err error) {
@@ -526,6 +704,13 @@ func (m *Request) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.RevealMs != 0 {
+		i = encodeVarintText(dAtA, i, uint64(m.RevealMs))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa0
+	}
 	if m.TopCount != 0 {
 		i = encodeVarintText(dAtA, i, uint64(m.TopCount))
 		i--
@@ -674,6 +859,51 @@ func (m *Chunk) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Probe) > 0 {
+		for iNdEx := len(m.Probe) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Probe[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintText(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1
+			i--
+			dAtA[i] = 0xba
+		}
+	}
+	if len(m.Salt) > 0 {
+		i -= len(m.Salt)
+		copy(dAtA[i:], m.Salt)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Salt)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb2
+	}
+	if len(m.Commitment) > 0 {
+		i -= len(m.Commitment)
+		copy(dAtA[i:], m.Commitment)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Commitment)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xaa
+	}
+	if len(m.Marks) > 0 {
+		for iNdEx := len(m.Marks) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Marks[iNdEx])
+			copy(dAtA[i:], m.Marks[iNdEx])
+			i = encodeVarintText(dAtA, i, uint64(len(m.Marks[iNdEx])))
+			i--
+			dAtA[i] = 0x1
+			i--
+			dAtA[i] = 0xa2
+		}
+	}
 	if m.Usage != nil {
 		{
 			size, err := m.Usage.MarshalToSizedBuffer(dAtA[:i])
@@ -815,6 +1045,96 @@ func (m *Usage) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *Bundle) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Bundle) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Bundle) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Exhibits) > 0 {
+		for iNdEx := len(m.Exhibits) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Exhibits[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintText(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Manifest) > 0 {
+		i -= len(m.Manifest)
+		copy(dAtA[i:], m.Manifest)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Manifest)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Exhibit) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Exhibit) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Exhibit) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Receipt) > 0 {
+		i -= len(m.Receipt)
+		copy(dAtA[i:], m.Receipt)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Receipt)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Pieces) > 0 {
+		for iNdEx := len(m.Pieces) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Pieces[iNdEx])
+			copy(dAtA[i:], m.Pieces[iNdEx])
+			i = encodeVarintText(dAtA, i, uint64(len(m.Pieces[iNdEx])))
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Asked) > 0 {
+		i -= len(m.Asked)
+		copy(dAtA[i:], m.Asked)
+		i = encodeVarintText(dAtA, i, uint64(len(m.Asked)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintText(dAtA []byte, offset int, v uint64) int {
 	offset -= sovText(v)
 	base := offset
@@ -877,6 +1197,9 @@ func (m *Request) Size() (n int) {
 	if m.TopCount != 0 {
 		n += 1 + sovText(uint64(m.TopCount))
 	}
+	if m.RevealMs != 0 {
+		n += 2 + sovText(uint64(m.RevealMs))
+	}
 	return n
 }
 
@@ -920,6 +1243,26 @@ func (m *Chunk) Size() (n int) {
 		l = m.Usage.Size()
 		n += 1 + l + sovText(uint64(l))
 	}
+	if len(m.Marks) > 0 {
+		for _, b := range m.Marks {
+			l = len(b)
+			n += 2 + l + sovText(uint64(l))
+		}
+	}
+	l = len(m.Commitment)
+	if l > 0 {
+		n += 2 + l + sovText(uint64(l))
+	}
+	l = len(m.Salt)
+	if l > 0 {
+		n += 2 + l + sovText(uint64(l))
+	}
+	if len(m.Probe) > 0 {
+		for _, e := range m.Probe {
+			l = e.Size()
+			n += 2 + l + sovText(uint64(l))
+		}
+	}
 	return n
 }
 
@@ -962,6 +1305,48 @@ func (m *Usage) Size() (n int) {
 	}
 	if m.Completion != 0 {
 		n += 1 + sovText(uint64(m.Completion))
+	}
+	return n
+}
+
+func (m *Bundle) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Manifest)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	if len(m.Exhibits) > 0 {
+		for _, e := range m.Exhibits {
+			l = e.Size()
+			n += 1 + l + sovText(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *Exhibit) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Asked)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
+	}
+	if len(m.Pieces) > 0 {
+		for _, b := range m.Pieces {
+			l = len(b)
+			n += 1 + l + sovText(uint64(l))
+		}
+	}
+	l = len(m.Receipt)
+	if l > 0 {
+		n += 1 + l + sovText(uint64(l))
 	}
 	return n
 }
@@ -1299,6 +1684,25 @@ func (m *Request) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 20:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field RevealMs", wireType)
+			}
+			m.RevealMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.RevealMs |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipText(dAtA[iNdEx:])
@@ -1581,6 +1985,140 @@ func (m *Chunk) Unmarshal(dAtA []byte) error {
 				m.Usage = &Usage{}
 			}
 			if err := m.Usage.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 20:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Marks", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Marks = append(m.Marks, make([]byte, postIndex-iNdEx))
+			copy(m.Marks[len(m.Marks)-1], dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 21:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Commitment", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Commitment = append(m.Commitment[:0], dAtA[iNdEx:postIndex]...)
+			if m.Commitment == nil {
+				m.Commitment = []byte{}
+			}
+			iNdEx = postIndex
+		case 22:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Salt", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Salt = append(m.Salt[:0], dAtA[iNdEx:postIndex]...)
+			if m.Salt == nil {
+				m.Salt = []byte{}
+			}
+			iNdEx = postIndex
+		case 23:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Probe", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Probe = append(m.Probe, Token{})
+			if err := m.Probe[len(m.Probe)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -1901,6 +2439,274 @@ func (m *Usage) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipText(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthText
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Bundle) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowText
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Bundle: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Bundle: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Manifest", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Manifest = append(m.Manifest[:0], dAtA[iNdEx:postIndex]...)
+			if m.Manifest == nil {
+				m.Manifest = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Exhibits", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Exhibits = append(m.Exhibits, Exhibit{})
+			if err := m.Exhibits[len(m.Exhibits)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipText(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthText
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Exhibit) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowText
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Exhibit: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Exhibit: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Asked", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Asked = append(m.Asked[:0], dAtA[iNdEx:postIndex]...)
+			if m.Asked == nil {
+				m.Asked = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pieces", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Pieces = append(m.Pieces, make([]byte, postIndex-iNdEx))
+			copy(m.Pieces[len(m.Pieces)-1], dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Receipt", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowText
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthText
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthText
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Receipt = append(m.Receipt[:0], dAtA[iNdEx:postIndex]...)
+			if m.Receipt == nil {
+				m.Receipt = []byte{}
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipText(dAtA[iNdEx:])
