@@ -34,6 +34,7 @@ what they agree on.
 	add("run", newUpCmd(), newMinerCmd(), newValidatorCmd())
 	add("chain", newChainCmd(), newQueryCmd(), newTxCmd(), newKeysCmd())
 	add("tool", newEpochCmd(), newSDLCmd(), newExplorerCmd())
+	add("tool", newCalibrateCmd(), newFraudCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }

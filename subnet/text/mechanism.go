@@ -96,39 +96,6 @@ func (m *Mechanism) Challenge(context.Context) ([]byte, error) {
 	return m.asker.next().Encode()
 }
 
-// Work answers t with the engine, under the seed that t sets.
-func (m *Mechanism) Work(ctx context.Context, t subnet.Task, emit func([]byte) error) error {
-	r, prompt, err := m.read(t)
-	if err != nil {
-		return err
-	}
-	sampling := m.sampling(t, r)
-	out := &stream{emit: emit, every: m.options.Flush, roll: NewRoll(sampling.Seed)}
-	seal := &sealed{out: out, seed: sampling.Seed, at: time.Now().Add(r.Reveal)}
-	write := out.write
-	if r.Reveal > 0 {
-		write = seal.write
-	}
-	usage, err := m.engine.Chat(ctx, engine.ChatRequest{
-		Tokens:    prompt,
-		MaxTokens: m.limit(r),
-		Stop:      r.Stop,
-		Sampling:  sampling,
-		TopCount:  max(m.manifest.Evidence, r.TopCount),
-	}, write)
-	if err != nil {
-		return blame(err)
-	}
-	last := Chunk{Finish: usage.Finish, Usage: usage}
-	if last.Probe, err = m.probe(ctx, prompt, sampling); err != nil {
-		return blame(err)
-	}
-	if r.Reveal > 0 {
-		return seal.end(ctx, last)
-	}
-	return out.end(last)
-}
-
 // read returns a task's request and its prompt's tokens, or ErrBadTask.
 func (m *Mechanism) read(t subnet.Task) (Request, []engine.Token, error) {
 	r, err := DecodeRequest(t.Body)
