@@ -151,6 +151,7 @@ func (f form) replay(ctx context.Context, r reply, s engine.Sampling) (Examinati
 		x.Margins = append(x.Margins, margin(s, reference, len(f.prompt)+i, r.tokens[i].Token))
 		x.Distance += distance(r.tokens[i].Top, reference.Top) / float64(len(scores))
 	}
+	x.end(f.engine.Ends(r.tokens[len(r.tokens)-1].Token))
 	if len(r.probe) == 0 {
 		return x, nil
 	}

@@ -41,9 +41,18 @@ type Examination struct {
 	// Broken says what no honest miner's answer has, and then nothing else of
 	// the answer was looked at; empty when its form is right.
 	Broken string
+	// Early means that it ends its turn where the model was far from it.
+	Early bool
 	// Surprise is how surprising the tokens were to the checker's model, where
 	// miners need not follow the sampler's luck.
 	Surprise Surprisal
+}
+
+// end looks at the last token's margin: a single token far off is nothing,
+// but this one cuts the answer.
+func (x *Examination) end(ends bool) {
+	last := len(x.Margins) - 1
+	x.Early = ends && last >= 0 && Bin(x.Margins[last]) == bins-1
 }
 
 // Tokens is how many tokens were looked at.
@@ -63,11 +72,11 @@ func (x Examination) off() (missed int, worst float64) {
 }
 
 // Weigh returns what an examination says for cheating: Σ ln(cheat/honest) over
-// its tokens, and as much as half a conviction more where its form or its
-// log-probabilities are no honest miner's.
+// its tokens, and as much as half a conviction more where its form, its end or
+// its log-probabilities are no honest miner's.
 func (m Manifest) Weigh(x Examination) float64 {
 	evidence := m.calibration(x.Class).sum(x.Margins) + m.calibration(Probed).sum(x.Probe)
-	if x.Broken != "" || m.distant(x) {
+	if x.Broken != "" || x.Early || m.distant(x) {
 		evidence = max(evidence, 0) + violation
 	}
 	return evidence
@@ -115,6 +124,9 @@ func (c Calibration) weigh(margin float64) float64 {
 
 // note tells people how far off an answer was that is good.
 func (x Examination) note() string {
+	if x.Early {
+		return "it ends its turn where the model does not"
+	}
 	missed, worst := x.off()
 	if missed == 0 {
 		return ""

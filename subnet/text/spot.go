@@ -21,23 +21,25 @@ const spots = 16
 var widths = []int{engine.MaxTop, 20, 5}
 
 // spot compares some tokens, at random places, with what the checker's model
-// says there when it is asked for one token.
-func (f form) spot(ctx context.Context, tokens []engine.TokenScore, s engine.Sampling) (margins []float64, far float64, err error) {
-	places := rand.Perm(len(tokens))
-	places = places[:min(spots, len(places))]
+// says there when it is asked for one token. Known tells whether the last of
+// the margins is the last token's.
+func (f form) spot(ctx context.Context, tokens []engine.TokenScore, s engine.Sampling) (margins []float64, far float64, known bool, err error) {
+	places := rand.Perm(len(tokens) - 1)
+	places = append(places[:min(spots, len(places))], len(tokens)-1) // where it ends matters most
 	slices.Sort(places) // so that each prompt begins as the one before
 	ids := slices.Concat(f.prompt, idsOf(tokens))
 	for _, i := range places {
 		reference, err := f.look(ctx, ids[:len(f.prompt)+i], tokens[i].Token)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, false, err
 		}
 		far += distance(tokens[i].Top, reference.Top) / float64(len(places))
-		if m, known := spotMargin(s, reference, len(f.prompt)+i, tokens[i].Token); known {
+		var m float64
+		if m, known = spotMargin(s, reference, len(f.prompt)+i, tokens[i].Token); known {
 			margins = append(margins, m)
 		}
 	}
-	return margins, far, nil
+	return margins, far, known, nil
 }
 
 // look asks the engine for the token after prefix and what else it might be.
@@ -88,11 +90,13 @@ func spotMargin(s engine.Sampling, reference engine.TokenScore, position int, to
 // examineSpots is replay for engines that cannot score.
 func (f form) examineSpots(ctx context.Context, r reply, s engine.Sampling) (x Examination, err error) {
 	x.Class = classOf(s)
-	if x.Margins, x.Distance, err = f.spot(ctx, r.tokens, s); err != nil {
+	known := false
+	if x.Margins, x.Distance, known, err = f.spot(ctx, r.tokens, s); err != nil {
 		return x, err
 	}
+	x.end(known && f.engine.Ends(r.tokens[len(r.tokens)-1].Token))
 	if len(r.probe) > 0 {
-		x.Probe, _, err = f.spot(ctx, r.probe, probeSampling(s.Seed))
+		x.Probe, _, _, err = f.spot(ctx, r.probe, probeSampling(s.Seed))
 	}
 	return x, err
 }
