@@ -26,7 +26,7 @@ var widths = []int{engine.MaxTop, 20, 5}
 func (f form) spot(ctx context.Context, tokens []engine.TokenScore, s engine.Sampling) (margins []float64, far float64, known bool, err error) {
 	places := rand.Perm(len(tokens) - 1)
 	places = append(places[:min(spots, len(places))], len(tokens)-1) // where it ends matters most
-	slices.Sort(places) // so that each prompt begins as the one before
+	slices.Sort(places)                                              // so that each prompt begins as the one before
 	ids := slices.Concat(f.prompt, idsOf(tokens))
 	for _, i := range places {
 		reference, err := f.look(ctx, ids[:len(f.prompt)+i], tokens[i].Token)
