@@ -1,7 +1,9 @@
-package main
+package calibrate_test
 
 import (
 	"bytes"
+	"context"
+	"flag"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +18,23 @@ import (
 	"github.com/plexus-network/plexus/engine/stock"
 	"github.com/plexus-network/plexus/subnet/text/calibrate"
 )
+
+// tokens is how many are examined per engine and temperature class, of the
+// shipped model; a third of that of the large one.
+var tokens = flag.Int("detection.tokens", 3000, "tokens per engine and temperature class")
+
+// TestMain makes this program a worker where a benchmark starts it as one.
+func TestMain(m *testing.M) {
+	local.ServeIfAsked()
+	os.Exit(m.Run())
+}
+
+// open opens models in workers of this program.
+func open(ctx context.Context, path string, s calibrate.Shape) (engine.Checker, error) {
+	return local.Open(ctx, path, local.Options{
+		Threads: max(s.Threads, 1), Sessions: s.Sessions, Reference: s.Reference, Command: os.Args[:1],
+	})
+}
 
 // BenchmarkDetection makes the tables of bench/detection.md, one model after
 // the other: run it with -benchtime 1x.
@@ -46,17 +65,17 @@ func BenchmarkDetection(b *testing.B) {
 		reference bool
 		cheats    []calibrate.Cheat
 	}{
-		{"plexus-4m in q8_0", strong, gguf.Q4_0, 12000, true, append(calibrate.Behaviours(),
+		{"plexus-4m in q8_0", strong, gguf.Q4_0, *tokens, true, append(calibrate.Behaviours(),
 			calibrate.Cheat{Name: "smaller model: plexus-1m", Model: weak},
 			calibrate.Cheat{Name: "another tuning: weights off by 2 %", Model: tuned})},
-		{"plexus-4m in f16", fine, gguf.Q8_0, 12000, false, nil},
-		{"random model of 26 M in q8_0", large8, gguf.Q4_0, 3000, false, append(calibrate.Behaviours(),
+		{"plexus-4m in f16", fine, gguf.Q8_0, *tokens, false, nil},
+		{"random model of 26 M in q8_0", large8, gguf.Q4_0, *tokens / 3, false, append(calibrate.Behaviours(),
 			calibrate.Cheat{Name: "smaller model: random, 3 M", Model: shallow})},
-		{"random model of 26 M in f16", large, gguf.Q8_0, 3000, false, nil},
+		{"random model of 26 M in f16", large, gguf.Q8_0, *tokens / 3, false, nil},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			o := calibrate.Options{
-				Open: opener(os.Args[:1]), Model: c.model, Cheat: rewrite(b, c.model, c.to, nil), CheatName: c.to.String(),
+				Open: open, Model: c.model, Cheat: rewrite(b, c.model, c.to, nil), CheatName: c.to.String(),
 				Tokens: c.tokens, Reference: c.reference,
 			}
 			for b.Loop() {
