@@ -113,7 +113,7 @@ func convert(s *gguf.Source, to gguf.Type, change Change) error {
 // Widen returns the numbers that b holds as type t.
 func Widen(t gguf.Type, b []byte) ([]float32, error) {
 	le := binary.LittleEndian
-	var out []float32
+	out := make([]float32, 0, int64(len(b))*block/max(t.Bytes(block), 1))
 	switch t {
 	case gguf.F32:
 		for ; len(b) >= 4; b = b[4:] {

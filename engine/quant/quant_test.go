@@ -64,6 +64,32 @@ func TestHalf(t *testing.T) {
 	}
 }
 
+func TestHalfIsTheNearest(t *testing.T) {
+	for _, c := range []struct {
+		x    float32
+		want uint16
+	}{
+		{0, 0},
+		{1, 0x3c00},
+		{-2, 0xc000},
+		{65504, 0x7bff},
+		{65520, 0x7c00},
+		{1e9, 0x7c00},
+		{float32(math.Inf(-1)), 0xfc00},
+		{1 + 1.0/2048, 0x3c00},
+		{1 + 3.0/2048, 0x3c02}, // ties go to even
+		{5.9604645e-08, 1},
+		{2.9802322e-08, 0},
+		{6.103515625e-05, 0x0400},
+		{6.097555e-05, 0x03ff},
+	} {
+		b, err := quant.Narrow(gguf.F16, []float32{c.x})
+		if got := uint16(b[0]) | uint16(b[1])<<8; err != nil || got != c.want {
+			t.Errorf("%g is %#04x, want %#04x", c.x, got, c.want)
+		}
+	}
+}
+
 func TestFile(t *testing.T) {
 	path := enginetest.RandomModel(t, enginetest.Shape{Type: gguf.F16})
 	was, err := gguf.Open(path)
