@@ -88,7 +88,7 @@ func catchCheats(t *testing.T, strong, weak engine.Checker) {
 		services = append(services, NewMiner(self(first+i), work, MinerOptions{}).Run)
 	}
 	bundles := make(chan text.Bundle, 64)
-	judge := text.New(strong, manifest, text.Options{Challenge: 48, Fraud: func(b text.Bundle) {
+	judge := text.New(strong, manifest, text.Options{Challenge: 48, Crowd: 3, Reveal: time.Second, Fraud: func(b text.Bundle) {
 		select {
 		case bundles <- b:
 		default:

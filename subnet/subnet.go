@@ -100,3 +100,10 @@ type Mechanism interface {
 	Snapshot() ([]byte, error)
 	Restore(state []byte) error
 }
+
+// Crowd is a Mechanism that has challenges for several miners at once.
+type Crowd interface {
+	// CrowdChallenge makes a body that goes to this many miners at the same
+	// time, whose trials are then scored together; 0 miners means none now.
+	CrowdChallenge(ctx context.Context) (body []byte, miners int, err error)
+}

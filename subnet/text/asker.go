@@ -141,4 +141,11 @@ func (a *asker) fill(forms []string) string {
 
 func (a *asker) pick(from []string) string { return from[a.rand.IntN(len(from))] }
 
+// sometimes is chance for other goroutines.
+func (a *asker) sometimes(p float64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.chance(p)
+}
+
 func (a *asker) chance(p float64) bool { return a.rand.Float64() < p }

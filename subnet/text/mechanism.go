@@ -22,6 +22,8 @@ type Options struct {
 	Seed      [32]byte      // of challenges, secret; zero draws one
 	Secret    [32]byte      // of audits; zero draws one: see [Folder.Secret]
 	Challenge int           // most tokens that a challenge asks for; 0 means 128
+	Crowd     int           // miners that a sealed challenge goes to at the same time; 0 means that there are none
+	Reveal    time.Duration // after which sealed answers are told; 0 means 3 s
 	AuditMin  float64       // share of answers checked of the best known miner; 0 means 0.05
 	AuditMax  float64       // and of an unknown one; 0 means 1
 	Checks    int           // answers checked at the same time; 0 means 1
@@ -40,6 +42,7 @@ func (o Options) withDefaults() Options {
 		rand.Read(o.Secret[:])
 	}
 	o.Challenge = max(or(o.Challenge, 128), 1)
+	o.Reveal = or(o.Reveal, 3*time.Second)
 	o.AuditMin = or(o.AuditMin, 0.05)
 	o.AuditMax = or(o.AuditMax, 1)
 	o.Checks = max(o.Checks, 1)
@@ -69,7 +72,10 @@ type Mechanism struct {
 	auditor  auditor
 }
 
-var _ subnet.Mechanism = (*Mechanism)(nil)
+var (
+	_ subnet.Mechanism = (*Mechanism)(nil)
+	_ subnet.Crowd     = (*Mechanism)(nil)
+)
 
 // New returns the kind text on a model. The engine answers in Work and checks
 // in Score; that it runs the manifest's model is for [Manifest.Verify] to say.
@@ -94,6 +100,18 @@ func (m *Mechanism) Kind() string { return "text" }
 // Challenge makes a request such as users send, never the same twice.
 func (m *Mechanism) Challenge(context.Context) ([]byte, error) {
 	return m.asker.next().Encode()
+}
+
+// CrowdChallenge makes one of four challenges a sealed one for Options.Crowd
+// miners, if that is set.
+func (m *Mechanism) CrowdChallenge(context.Context) ([]byte, int, error) {
+	if m.options.Crowd < 1 || !m.asker.sometimes(0.25) {
+		return nil, 0, nil
+	}
+	r := m.asker.next()
+	r.Reveal = m.options.Reveal
+	body, err := r.Encode()
+	return body, m.options.Crowd, err
 }
 
 // read returns a task's request and its prompt's tokens, or ErrBadTask.
