@@ -3,6 +3,7 @@ package calibrate_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"math/rand/v2"
 	"os"
@@ -101,7 +102,11 @@ func detect(b *testing.B, o calibrate.Options, cheats []calibrate.Cheat) {
 	if err := calibrate.PrintRows(&out, rows); err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("\n%s", &out)
+	measured, err := json.Marshal(r.Measured)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("\n%s\n%s", &out, measured)
 }
 
 // rewrite puts a model into another type, after change.
