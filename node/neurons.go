@@ -3,8 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
@@ -52,11 +50,12 @@ func (u *up) startNeurons(context.Context) error {
 			}
 			continue
 		}
-		judge, err := u.judge(m, self.Log, manifest)
+		judging, err := judging(u.home.stateDir(m), self.Log)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
-		v := neuron.NewValidator(self, judge, u.home.stateDir(m), neuron.ValidatorOptions{
+		judging.Challenge = 48
+		v := neuron.NewValidator(self, text.New(u.model, manifest, judging), u.home.stateDir(m), neuron.ValidatorOptions{
 			Round: 3 * time.Second, Sample: 4, Parallel: 2, Timeout: 10 * time.Second, Poll: u.network.BlockTime / 2,
 		})
 		u.services = append(u.services, service{m.Name, v.Run})
@@ -75,32 +74,6 @@ func (u *up) startNeurons(context.Context) error {
 	}
 	u.Say("neurons", fmt.Sprintf("%d miners, %d of them cheating", u.miners(false)+u.miners(true), u.miners(true)))
 	return nil
-}
-
-// judge is what a validator judges answers with. What it must be able to show
-// later is kept in the folder evidence of its state.
-func (u *up) judge(m member, log *slog.Logger, manifest text.Manifest) (*text.Mechanism, error) {
-	evidence := text.Folder{Path: filepath.Join(u.home.stateDir(m), "evidence")}
-	secret, err := evidence.Secret()
-	if err != nil {
-		return nil, err
-	}
-	return text.New(u.model, manifest, text.Options{
-		Log: log, Challenge: 48, Secret: secret,
-		Fraud: func(b text.Bundle) {
-			path, err := evidence.KeepBundle(b)
-			if err != nil {
-				log.Error("evidence of a cheat is not kept", "err", err)
-				return
-			}
-			log.Info("evidence of a cheat is kept", "file", path)
-		},
-		Audited: func(a text.Audit) {
-			if err := evidence.KeepAudit(a); err != nil {
-				log.Error("an audit is not kept", "epoch", a.Epoch, "err", err)
-			}
-		},
-	}), nil
 }
 
 // miners counts the honest miners, or the cheats.

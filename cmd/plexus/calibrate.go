@@ -176,9 +176,8 @@ func (c calibration) lower(f *gguf.File) (gguf.Type, error) {
 		}
 		return to, err
 	}
-	have, err := quant.Parse(f.Precision())
-	to, ok := quant.Next(have)
-	if err != nil || !ok {
+	to, ok := quant.Next(f.Precision())
+	if !ok {
 		return 0, fmt.Errorf("nothing lower than %s can be made: name a type with --against", f.Precision())
 	}
 	return to, nil

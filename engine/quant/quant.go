@@ -21,15 +21,16 @@ import (
 // block is how many numbers share a scale in q8_0 and q4_0.
 const block = 32
 
-// Next is the next lower type that a model of type t is cheaply run in: what
-// its mildest cheat has. ok is false where this package knows none.
-func Next(t gguf.Type) (lower gguf.Type, ok bool) {
-	switch t {
-	case gguf.F32:
+// Next is the next lower type that a model of a precision, such as "q8_0", is
+// cheaply run in: what its mildest cheat has. ok is false where this package
+// knows none.
+func Next(precision string) (lower gguf.Type, ok bool) {
+	switch precision {
+	case "f32":
 		return gguf.F16, true
-	case gguf.F16, gguf.BF16:
+	case "f16", "bf16":
 		return gguf.Q8_0, true
-	case gguf.Q8_0:
+	case "q8_0":
 		return gguf.Q4_0, true
 	default:
 		return 0, false

@@ -120,15 +120,15 @@ func TestFile(t *testing.T) {
 }
 
 func TestNextAndParse(t *testing.T) {
-	for kind, want := range map[gguf.Type]gguf.Type{gguf.F32: gguf.F16, gguf.F16: gguf.Q8_0, gguf.BF16: gguf.Q8_0, gguf.Q8_0: gguf.Q4_0} {
-		if got, ok := quant.Next(kind); !ok || got != want {
-			t.Errorf("next lower of %v is %v, %v; want %v", kind, got, ok, want)
+	for precision, want := range map[string]gguf.Type{"f32": gguf.F16, "f16": gguf.Q8_0, "bf16": gguf.Q8_0, "q8_0": gguf.Q4_0} {
+		if got, ok := quant.Next(precision); !ok || got != want {
+			t.Errorf("next lower of %s is %v, %v; want %v", precision, got, ok, want)
 		}
 		if got, err := quant.Parse(want.String()); err != nil || got != want {
 			t.Errorf("Parse(%q) = %v, %v", want, got, err)
 		}
 	}
-	if got, ok := quant.Next(gguf.Q4_0); ok {
+	if got, ok := quant.Next("q4_0"); ok {
 		t.Errorf("next lower of q4_0 is %v, want none", got)
 	}
 	if _, err := quant.Parse("q3_k"); err == nil {
