@@ -41,8 +41,8 @@ func newCalibrateCmd() *cobra.Command {
 		Use:   "calibrate FILE",
 		Short: "Measure how honest miners of a model differ, and how a cheat does",
 		Long: `Calibrate measures a model file for a text subnet's manifest. Honest miners run
-the same file one answer at a time, several together, on more threads and, with
---reference, in another engine; the cheat runs it in the next lower
+the same file one answer at a time, several together and, with --reference, in
+another engine; the cheat runs it in the next lower
 quantisation, which calibrate makes. Validators replay the answers, and the
 histograms of their margins are what the sequential test of the manifest needs.
 
@@ -187,7 +187,7 @@ func (c calibration) lower(f *gguf.File) (gguf.Type, error) {
 func opener(command []string) func(context.Context, string, calibrate.Shape) (engine.Checker, error) {
 	return func(ctx context.Context, path string, s calibrate.Shape) (engine.Checker, error) {
 		return local.Open(ctx, path, local.Options{
-			Threads: s.Threads, Sessions: s.Sessions, Reference: s.Reference, Command: command,
+			Threads: 1, Sessions: s.Sessions, Reference: s.Reference, Command: command,
 		})
 	}
 }

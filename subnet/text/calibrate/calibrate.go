@@ -22,16 +22,15 @@ import (
 type Shape struct {
 	Name      string
 	Sessions  int  // answers computed together
-	Threads   int  // 0 means the engine's own choice
 	Reference bool // by the reference engine, in place of the native one
 }
 
 // shapes are the ways that honest miners differ. The validator reads an answer
-// in one go, so the first compares reading with writing.
+// in one go, so the first compares reading with writing. How many threads
+// compute changes nothing (bench/engine.md).
 var shapes = []Shape{
 	{Name: "one answer at a time", Sessions: 1},
 	{Name: "8 answers at a time", Sessions: 8},
-	{Name: "2 threads", Sessions: 3, Threads: 2},
 }
 
 var reference = Shape{Name: "reference engine", Sessions: 1, Reference: true}
