@@ -102,6 +102,7 @@ func (d *Dendrite) ask(ctx context.Context, uid yuma.UID, body []byte, timeout t
 			return fmt.Errorf("neuron: uid %d answers with more than %d bytes", uid, maxAnswer)
 		}
 		a.Body = append(a.Body, piece...)
+		a.Cuts = append(a.Cuts, len(piece))
 		if onChunk == nil {
 			return nil
 		}
@@ -113,6 +114,7 @@ func (d *Dendrite) ask(ctx context.Context, uid yuma.UID, body []byte, timeout t
 	a.Total = a.Received.Sub(start)
 	a.Err = err
 	if receipt.Response != nil {
+		a.Asked = request
 		if a.Receipt, err = json.Marshal(receipt); err != nil {
 			return trial, fmt.Errorf("receipt: %w", err)
 		}

@@ -3,6 +3,7 @@ package neuron
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -86,7 +87,14 @@ func catchCheats(t *testing.T, strong, weak engine.Checker) {
 		}
 		services = append(services, NewMiner(self(first+i), work, MinerOptions{}).Run)
 	}
-	v := NewValidator(self(0), text.New(strong, manifest, text.Options{Challenge: 48}), t.TempDir(), ValidatorOptions{
+	bundles := make(chan text.Bundle, 64)
+	judge := text.New(strong, manifest, text.Options{Challenge: 48, Crowd: 3, Reveal: time.Second, Fraud: func(b text.Bundle) {
+		select {
+		case bundles <- b:
+		default:
+		}
+	}})
+	v := NewValidator(self(0), judge, t.TempDir(), ValidatorOptions{
 		Round: 250 * time.Millisecond, Timeout: 2 * time.Second, Parallel: 8, Poll: 100 * time.Millisecond,
 	})
 	l := w.run(append(services, v.Run)...)
@@ -123,6 +131,44 @@ func catchCheats(t *testing.T, strong, weak engine.Checker) {
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
+	close(bundles)
+	convict(t, bundles, strong, hosts[first:first+3])
+}
+
+// convict checks the evidence that a validator gathered as any other would: it
+// convicts cheats, cannot be altered, and there is none of honest miners.
+func convict(t *testing.T, bundles <-chan text.Bundle, model engine.Checker, honest []*p2p.Host) {
+	t.Helper()
+	n := 0
+	for b := range bundles {
+		n++
+		encoded, err := b.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoded, err := text.DecodeBundle(encoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := decoded.Check(t.Context(), model)
+		if err != nil || !found.Guilty {
+			t.Errorf("bundle against uid %d: %+v, %v; want guilty", found.UID, found, err)
+		}
+		for _, h := range honest {
+			if found.Accused == h.ID().String() {
+				t.Errorf("evidence against honest uid %d: %+v", found.UID, found)
+			}
+		}
+		forged := decoded.Exhibits[0].Pieces
+		forged[len(forged)-1] = append([]byte{0}, forged[len(forged)-1]...)
+		if _, err := decoded.Check(t.Context(), model); !errors.Is(err, text.ErrNoProof) {
+			t.Errorf("an altered bundle: %v, want ErrNoProof", err)
+		}
+	}
+	if n == 0 {
+		t.Error("no evidence against any cheat")
+	}
+	t.Logf("%d bundles", n)
 }
 
 // askLikeAUser asks an honest miner and a copycat, and has both judged.

@@ -148,7 +148,7 @@ func (v *Validator) challengeAll(ctx context.Context) {
 	wait := rand.N(min(v.options.Round, time.Second))
 	for round := uint64(0); pause(ctx, wait); round++ {
 		wait = v.options.Round
-		for _, uid := range v.draw(round) {
+		for _, uid := range v.crowd(ctx, &wg, v.draw(round)) {
 			end, ok := v.book.challenge(uid)
 			if !ok {
 				continue
@@ -158,6 +158,72 @@ func (v *Validator) challengeAll(ctx context.Context) {
 				v.challenge(ctx, uid)
 			})
 		}
+	}
+}
+
+// crowd gives some of the miners drawn a challenge together, where the kind has
+// one now, and returns the others.
+func (v *Validator) crowd(ctx context.Context, wg *sync.WaitGroup, drawn []yuma.UID) (rest []yuma.UID) {
+	c, ok := v.judge.(subnet.Crowd)
+	if !ok {
+		return drawn
+	}
+	body, n, err := c.CrowdChallenge(ctx)
+	if err != nil {
+		v.self.Log.Warn("no challenge made", "err", err)
+		return drawn
+	}
+	if n < 1 || len(drawn) < n {
+		return drawn
+	}
+	var uids []yuma.UID
+	var ends []func()
+	for _, uid := range drawn[:n] {
+		if end, ok := v.book.challenge(uid); ok {
+			uids, ends = append(uids, uid), append(ends, end)
+		}
+	}
+	wg.Go(func() {
+		defer func() {
+			for _, end := range ends {
+				end()
+			}
+		}()
+		v.challengeCrowd(ctx, uids, body)
+	})
+	return drawn[n:]
+}
+
+// challengeCrowd asks miners the same at the same time and judges their answers
+// together. However many, they take one of the slots.
+func (v *Validator) challengeCrowd(ctx context.Context, uids []yuma.UID, body []byte) {
+	if !take(ctx, v.running) {
+		return
+	}
+	defer func() { <-v.running }()
+	trials := make([]subnet.Trial, len(uids))
+	asked := make([]bool, len(uids))
+	var wg sync.WaitGroup
+	for i, uid := range uids {
+		wg.Go(func() {
+			var err error
+			trials[i], err = v.askMiner(ctx, uid, body, v.options.Timeout, nil)
+			asked[i] = err == nil || trials[i].Answer.Err != nil
+		})
+	}
+	wg.Wait()
+	var judged []subnet.Trial
+	for i, t := range trials {
+		if asked[i] {
+			judged = append(judged, t)
+		}
+	}
+	if len(judged) == 0 || !take(ctx, v.grading) {
+		return
+	}
+	defer func() { <-v.grading }()
+	if _, err := v.Judge(ctx, judged); err != nil && ctx.Err() == nil {
+		v.self.Log.Warn("the answers of a crowd could not be judged", "uids", uids, "err", err)
 	}
 }
 

@@ -64,7 +64,7 @@ func (r *lone) examine(ctx context.Context, x *Examination, tell func(done, of i
 	if err := r.standing(ctx, x); err != nil {
 		return err
 	}
-	mechanism, err := r.mechanism(ctx)
+	mechanism, err := r.mechanism(ctx, text.Options{Log: r.Log})
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 
 // kind returns the mechanism of the subnet's kind, on what it declares. What
 // Plexus does not know is a program that the operator names.
-func (r *lone) kind(ctx context.Context) (subnet.Mechanism, error) {
+func (r *lone) kind(ctx context.Context, o text.Options) (subnet.Mechanism, error) {
 	s, err := r.Chain.Subnet(ctx, r.Netuid)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (r *lone) kind(ctx context.Context) (subnet.Mechanism, error) {
 	var kind subnet.Mechanism
 	switch s.Kind {
 	case "text":
-		kind, err = r.mechanism(ctx)
+		kind, err = r.mechanism(ctx, o)
 	case "embed":
 		kind, err = r.embed(ctx, s.KindParams)
 	case "open":

@@ -50,7 +50,12 @@ func (u *up) startNeurons(ctx context.Context) error {
 			}
 			continue
 		}
-		v := neuron.NewValidator(self, text.New(u.model, manifest, text.Options{Log: self.Log, Challenge: 48}), u.home.stateDir(m), neuron.ValidatorOptions{
+		judging, err := judging(u.home.stateDir(m), self.Log)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+		judging.Challenge = 48
+		v := neuron.NewValidator(self, text.New(u.model, manifest, judging), u.home.stateDir(m), neuron.ValidatorOptions{
 			Round: 3 * time.Second, Sample: 4, Parallel: 2, Timeout: 10 * time.Second, Poll: u.network.BlockTime / 2,
 		})
 		u.services = append(u.services, service{m.Name, v.Run})

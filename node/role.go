@@ -80,7 +80,7 @@ type lone struct {
 // to be registered.
 func RunMiner(ctx context.Context, o RoleOptions) error {
 	return o.run(ctx, func(ctx context.Context, r *lone) error {
-		mechanism, err := r.kind(ctx)
+		mechanism, err := r.kind(ctx, text.Options{Log: r.Log})
 		if err != nil {
 			return err
 		}
@@ -101,7 +101,11 @@ func RunMiner(ctx context.Context, o RoleOptions) error {
 // serves users if HTTP says where.
 func RunValidator(ctx context.Context, o RoleOptions) error {
 	return o.run(ctx, func(ctx context.Context, r *lone) error {
-		mechanism, err := r.kind(ctx)
+		judging, err := judging(r.home.dir, r.Log)
+		if err != nil {
+			return err
+		}
+		mechanism, err := r.kind(ctx, judging)
 		if err != nil {
 			return err
 		}
@@ -162,11 +166,11 @@ func (r *lone) self() (neuron.Self, error) {
 }
 
 // mechanism opens the model that the subnet declares.
-func (r *lone) mechanism(ctx context.Context) (*text.Mechanism, error) {
+func (r *lone) mechanism(ctx context.Context, o text.Options) (*text.Mechanism, error) {
 	if err := r.openModel(ctx); err != nil {
 		return nil, err
 	}
-	return text.New(r.model, r.manifest, text.Options{Log: r.Log}), nil
+	return text.New(r.model, r.manifest, o), nil
 }
 
 // openModel reads what the subnet declares and opens an engine that runs it.

@@ -48,6 +48,8 @@ type Answer struct {
 	Organic  bool          // a user's task: scored, but never repeated
 	Full     bool          // whoever asked wants it checked, whatever the validator's draw says
 	Received time.Time
+	Asked    []byte // the body of the request that Receipt is about; nil if nothing came
+	Cuts     []int  // the lengths of the pieces that Body came in, which Receipt is about
 	Receipt  []byte // what proves the exchange to anyone, a p2p.Receipt as JSON; nil if nothing came
 }
 
@@ -101,4 +103,11 @@ type Mechanism interface {
 	// all and never fails; it returns an error for bytes Snapshot did not make.
 	Snapshot() ([]byte, error)
 	Restore(state []byte) error
+}
+
+// Crowd is a Mechanism that has challenges for several miners at once.
+type Crowd interface {
+	// CrowdChallenge makes a body that goes to this many miners at the same
+	// time, whose trials are then scored together; 0 miners means none now.
+	CrowdChallenge(ctx context.Context) (body []byte, miners int, err error)
 }

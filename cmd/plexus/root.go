@@ -36,6 +36,7 @@ what they agree on.
 	add("tool", newEpochCmd(), newSDLCmd(), newExplorerCmd())
 	add("run", newLoginCmd(), newGatewayKeysCmd())
 	add("tool", newReceiptCmd())
+	add("tool", newCalibrateCmd(), newFraudCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }

@@ -37,8 +37,9 @@ type File struct {
 	Size    int64 // bytes of the whole file
 	Tensors []Tensor
 
-	keys  map[string]any // bool, int64, float64, string or a slice of one of these
-	order []string       // keys as they stand in the file
+	kinds map[string][2]uint64 // of each key's value, as numbered in the format, and of an array's elements
+	keys  map[string]any       // bool, int64, float64, string or a slice of one of these
+	order []string             // keys as they stand in the file
 }
 
 // A Tensor is an array of numbers in a file.
@@ -102,6 +103,26 @@ func Hash(path string) (string, error) {
 
 // Keys lists the file's keys as they stand in it.
 func (f *File) Keys() []string { return f.order }
+
+// Key returns a key as it stands in the file, to be written to another; its
+// Value is nil where the key is absent.
+func (f *File) Key(name string) Key {
+	kinds := f.kinds[name]
+	k := Key{Name: name, Value: f.keys[name]}
+	switch v := k.Value.(type) {
+	case int64:
+		k.Value = number{kinds[0], uint64(v)}
+	case float64:
+		k.Value = number{kinds[0], floatBits(kinds[0], v)}
+	case []bool:
+		k.Value = numbers(kinds[1], v, func(b bool) uint64 { return flag(b) })
+	case []int64:
+		k.Value = numbers(kinds[1], v, func(n int64) uint64 { return uint64(n) })
+	case []float64:
+		k.Value = numbers(kinds[1], v, func(x float64) uint64 { return floatBits(kinds[1], x) })
+	}
+	return k
+}
 
 // Tensor finds a tensor by name.
 func (f *File) Tensor(name string) (Tensor, bool) {

@@ -30,7 +30,7 @@ const (
 // it returns lies inside the file.
 func Read(r io.ReaderAt, size int64) (*File, error) {
 	d := &decoder{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 1<<16), size: size}
-	f := &File{Size: size, keys: map[string]any{}}
+	f := &File{Size: size, keys: map[string]any{}, kinds: map[string][2]uint64{}}
 	if err := d.file(f); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, bad("truncated: the header goes on past the end of the file at %d bytes", size)
@@ -46,6 +46,8 @@ type decoder struct {
 	pos  int64
 	size int64
 	buf  [8]byte
+
+	element uint64 // kind of the latest array's elements
 }
 
 func (d *decoder) file(f *File) error {
@@ -108,7 +110,7 @@ func (d *decoder) key(f *File) error {
 	if err != nil {
 		return fmt.Errorf("key %q: %w", name, err)
 	}
-	f.keys[name] = v
+	f.keys[name], f.kinds[name] = v, [2]uint64{kind, d.element}
 	f.order = append(f.order, name)
 	return nil
 }
@@ -166,6 +168,7 @@ func (d *decoder) array() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.element = kind
 	n, err := d.count("array entries", maxArray)
 	if err != nil {
 		return nil, err

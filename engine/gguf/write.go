@@ -9,7 +9,7 @@ import (
 )
 
 // A Key is a key of a file to be written. Value is a bool, uint32, int32,
-// float32, string, or a slice of one of the last four.
+// float32, string, or a slice of one of the last four, or what [File.Key] gives.
 type Key struct {
 	Name  string
 	Value any
@@ -93,11 +93,12 @@ func (e *encoder) key(k Key) {
 	switch v := k.Value.(type) {
 	case bool:
 		e.uint(4, kindBool)
-		b := uint64(0)
-		if v {
-			b = 1
-		}
-		e.uint(1, b)
+		e.uint(1, flag(v))
+	case number:
+		e.uint(4, v.kind)
+		e.uint(bytesOf(v.kind), v.bits)
+	case []number:
+		array(e, v[0].kind, v[1:], func(n number) { e.uint(bytesOf(n.kind), n.bits) })
 	case []string:
 		array(e, kindString, v, e.text)
 	case []int32:
@@ -154,4 +155,44 @@ func (e *encoder) tensor(t Source, offset int64) {
 	}
 	e.uint(4, uint64(t.Type))
 	e.uint(8, uint64(offset))
+}
+
+// number is a number of any kind of the format, as its low bits. A slice of
+// them is an array, of which the first tells the kind and is no element.
+type number struct{ kind, bits uint64 }
+
+func numbers[T any](kind uint64, values []T, bits func(T) uint64) []number {
+	out := []number{{kind: kind}}
+	for _, v := range values {
+		out = append(out, number{kind, bits(v)})
+	}
+	return out
+}
+
+// bytesOf is how many bytes a number of a kind takes.
+func bytesOf(kind uint64) int {
+	switch kind {
+	case kindBool:
+		return 1
+	case kindFloat32:
+		return 4
+	case kindFloat64:
+		return 8
+	default:
+		return max(width[kind], -width[kind])
+	}
+}
+
+func flag(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func floatBits(kind uint64, v float64) uint64 {
+	if kind == kindFloat32 {
+		return uint64(math.Float32bits(float32(v)))
+	}
+	return math.Float64bits(v)
 }

@@ -1,7 +1,6 @@
 package ref
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -9,6 +8,7 @@ import (
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/exact"
 	"github.com/plexus-network/plexus/engine/gguf"
+	"github.com/plexus-network/plexus/engine/quant"
 )
 
 func bad(format string, args ...any) error {
@@ -154,53 +154,10 @@ func (l *loader) tensor(name string, columns, rows int) *matrix {
 		l.fail(fmt.Errorf("tensor %q: %w", name, err))
 		return nil
 	}
-	numbers, err := widen(t.Type, b, columns*rows)
+	numbers, err := quant.Widen(t.Type, b)
 	if err != nil {
-		l.fail(fmt.Errorf("tensor %q: %w", name, err))
+		l.fail(bad("tensor %q: %v", name, err))
 		return nil
 	}
 	return &matrix{rows: rows, columns: columns, numbers: numbers}
-}
-
-// widen turns n numbers of a type into float32.
-func widen(t gguf.Type, b []byte, n int) ([]float32, error) {
-	out := make([]float32, n)
-	le := binary.LittleEndian
-	switch t {
-	case gguf.F32:
-		for i := range out {
-			out[i] = math.Float32frombits(le.Uint32(b[4*i:]))
-		}
-	case gguf.F16:
-		for i := range out {
-			out[i] = half(le.Uint16(b[2*i:]))
-		}
-	case gguf.BF16:
-		for i := range out {
-			out[i] = math.Float32frombits(uint32(le.Uint16(b[2*i:])) << 16)
-		}
-	case gguf.Q8_0:
-		// Blocks of a half-precision scale and 32 signed bytes.
-		for i := range out {
-			block := b[i/32*34:]
-			out[i] = float32(half(le.Uint16(block)) * float32(int8(block[2+i%32])))
-		}
-	default:
-		return nil, bad("weights of %v; the reference engine knows f32, f16, bf16 and q8_0", t)
-	}
-	return out, nil
-}
-
-// half widens an IEEE half-precision number.
-func half(h uint16) float32 {
-	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
-	switch exponent {
-	case 0: // zero and subnormal: fraction · 2⁻²⁴, exact in float32
-		v := float32(fraction) / (1 << 24)
-		return math.Float32frombits(math.Float32bits(v) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0xFF<<23 | fraction<<13)
-	default:
-		return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
-	}
 }

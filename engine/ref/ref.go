@@ -5,7 +5,7 @@
 // conversion, and takes no function whose bits depend on the processor. That is
 // precision class "f32-ref": two honest engines of this class agree exactly. A
 // row's numbers do not depend on what else is computed with it, nor on the
-// number of threads. Weights may be f32, f16, bf16 or q8_0.
+// number of threads. Weights may be f32, f16, bf16, q8_0 or q4_0.
 //
 // It is the check on the other engines and the fallback without native code;
 // it is made for small models. Start at [Open].

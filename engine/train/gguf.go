@@ -1,12 +1,11 @@
 package train
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/plexus-network/plexus/engine/gguf"
+	"github.com/plexus-network/plexus/engine/quant"
 )
 
 // ExportGGUF writes the model that params describes as a GGUF file of
@@ -31,11 +30,15 @@ func ExportGGUF(w io.Writer, s Shape, params []float32, t gguf.Type, keys []gguf
 	var tensors []gguf.Source
 	for _, x := range s.Tensors() {
 		numbers := params[x.Offset : x.Offset+x.Len()]
+		source := gguf.Source{Name: x.Name, Type: gguf.F32, Shape: []int{x.Columns}}
 		if x.Matrix() {
-			tensors = append(tensors, gguf.Source{Name: x.Name, Type: t, Shape: []int{x.Columns, x.Rows}, Data: encode(numbers, t)})
-			continue
+			source.Type, source.Shape = t, []int{x.Columns, x.Rows}
 		}
-		tensors = append(tensors, gguf.Source{Name: x.Name, Type: gguf.F32, Shape: []int{x.Columns}, Data: encode(numbers, gguf.F32)})
+		var err error
+		if source.Data, err = quant.Narrow(source.Type, numbers); err != nil {
+			return fmt.Errorf("train: tensor %q: %w", x.Name, err)
+		}
+		tensors = append(tensors, source)
 	}
 	return gguf.Write(w, append(s.keys(file), keys...), tensors)
 }
@@ -63,73 +66,3 @@ func (s Shape) keys(file uint32) []gguf.Key {
 
 // block is how many numbers share a scale in q8_0.
 const block = 32
-
-// encode writes numbers as a type.
-func encode(v []float32, t gguf.Type) []byte {
-	out := make([]byte, 0, t.Bytes(int64(len(v))))
-	switch t {
-	case gguf.F16:
-		for _, x := range v {
-			out = binary.LittleEndian.AppendUint16(out, half(x))
-		}
-	case gguf.Q8_0:
-		for i := 0; i < len(v); i += block {
-			out = quantise(out, v[i:i+block])
-		}
-	default:
-		for _, x := range v {
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
-		}
-	}
-	return out
-}
-
-// quantise appends a block of q8_0: its scale, so that the largest number
-// becomes ±127, and the numbers in units of it.
-func quantise(out []byte, v []float32) []byte {
-	var largest float32
-	for _, x := range v {
-		largest = max(largest, float32(math.Abs(float64(x))))
-	}
-	scale := largest / 127
-	out = binary.LittleEndian.AppendUint16(out, half(scale))
-	for _, x := range v {
-		q := 0.0
-		if scale > 0 {
-			q = math.Round(float64(x / scale))
-		}
-		out = append(out, byte(int8(q)))
-	}
-	return out
-}
-
-// half rounds to the nearest float16, ties to even, and keeps what is too
-// large as an infinity.
-func half(x float32) uint16 {
-	bits := math.Float32bits(x)
-	sign := uint16(bits >> 16 & 0x8000)
-	exponent := int(bits>>23&0xff) - 127 + 15
-	mantissa := bits&0x7fffff | 0x800000
-	switch {
-	case exponent >= 0x1f:
-		if bits&0x7fffffff > 0x7f800000 {
-			return sign | 0x7e00
-		}
-		return sign | 0x7c00
-	case exponent < -10:
-		return sign
-	}
-	shift := 13
-	if exponent <= 0 { // subnormal
-		shift += 1 - exponent
-		exponent = 0
-	} else {
-		mantissa &= 0x7fffff
-	}
-	rounded := mantissa >> shift
-	rest, tie := mantissa&(1<<shift-1), uint32(1)<<(shift-1)
-	if rest > tie || rest == tie && rounded&1 == 1 {
-		rounded++
-	}
-	return sign | uint16(uint32(exponent)<<10+rounded)
-}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/plexus-network/plexus/engine/gguf"
@@ -91,38 +90,6 @@ func widened(h uint16) float64 {
 		return sign * math.Ldexp(mantissa, -24)
 	}
 	return sign * math.Ldexp(1024+mantissa, exponent-25)
-}
-
-func TestHalfIsTheNearest(t *testing.T) {
-	for _, c := range []struct {
-		x    float32
-		want uint16
-	}{
-		{0, 0},
-		{1, 0x3c00},
-		{-2, 0xc000},
-		{65504, 0x7bff},
-		{65520, 0x7c00},
-		{1e9, 0x7c00},
-		{float32(math.Inf(-1)), 0xfc00},
-		{1 + 1.0/2048, 0x3c00},
-		{1 + 3.0/2048, 0x3c02}, // ties go to even
-		{5.9604645e-08, 1},
-		{2.9802322e-08, 0},
-		{6.103515625e-05, 0x0400},
-		{6.097555e-05, 0x03ff},
-	} {
-		if got := half(c.x); got != c.want {
-			t.Errorf("half(%g) = %#04x, want %#04x", c.x, got, c.want)
-		}
-	}
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 100_000 {
-		h := uint16(r.IntN(0x7c00)) // finite, positive
-		if got := half(float32(widened(h))); got != h {
-			t.Fatalf("half(%g) = %#04x, want %#04x", widened(h), got, h)
-		}
-	}
 }
 
 func TestCheckRefusesWrongShapes(t *testing.T) {

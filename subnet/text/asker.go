@@ -14,7 +14,8 @@ import (
 // with a system prompt or earlier turns, and bare texts to go on with, at many
 // temperatures and lengths.
 type asker struct {
-	most int // tokens
+	most int  // tokens
+	cold bool // all at temperature 0
 
 	mu     sync.Mutex
 	rand   *rand.Rand
@@ -27,9 +28,10 @@ type asker struct {
 // recentAsks is how many requests back none is repeated.
 const recentAsks = 4096
 
-func newAsker(seed [32]byte, most int) *asker {
+func newAsker(seed [32]byte, most int, cold bool) *asker {
 	return &asker{
 		most: most,
+		cold: cold,
 		rand: rand.New(rand.NewChaCha8(seed)),
 		hash: maphash.MakeSeed(),
 		seen: map[uint64]struct{}{},
@@ -73,8 +75,11 @@ func (a *asker) draft() Request {
 }
 
 // setSampling draws settings as users choose them: mostly warm, because at
-// temperature 0 a copied answer is as good as the original.
+// temperature 0 only the probe tells a copied answer from the original.
 func (a *asker) setSampling(r *Request) {
+	if a.cold {
+		return
+	}
 	if !a.chance(0.15) {
 		r.Temperature = float32(6+a.rand.IntN(9)) / 10 // 0.6 to 1.4
 	}
@@ -135,5 +140,12 @@ func (a *asker) fill(forms []string) string {
 }
 
 func (a *asker) pick(from []string) string { return from[a.rand.IntN(len(from))] }
+
+// sometimes is chance for other goroutines.
+func (a *asker) sometimes(p float64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.chance(p)
+}
 
 func (a *asker) chance(p float64) bool { return a.rand.Float64() < p }

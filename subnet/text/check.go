@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,6 +18,11 @@ type reply struct {
 	tokens []engine.TokenScore
 	finish engine.Finish
 	usage  engine.Usage
+
+	marks      []Mark
+	commitment Mark
+	salt       Salt
+	probe      []engine.TokenScore
 }
 
 func newReply(body []byte) (reply, error) {
@@ -26,18 +32,24 @@ func newReply(body []byte) (reply, error) {
 	}
 	var r reply
 	var text strings.Builder
-	for _, c := range chunks {
+	for i, c := range chunks {
 		text.WriteString(c.Text)
 		r.tokens = append(r.tokens, c.Tokens...)
-		r.finish, r.usage = c.Finish, c.Usage
+		r.marks = append(r.marks, c.Marks...)
+		r.finish, r.usage, r.salt, r.probe = c.Finish, c.Usage, c.Salt, c.Probe
+		if i == 0 {
+			r.commitment = c.Commitment
+		}
 	}
 	r.text = text.String()
 	return r, nil
 }
 
-func (r reply) ids() []engine.Token {
-	ids := make([]engine.Token, len(r.tokens))
-	for i, t := range r.tokens {
+func (r reply) ids() []engine.Token { return idsOf(r.tokens) }
+
+func idsOf(tokens []engine.TokenScore) []engine.Token {
+	ids := make([]engine.Token, len(tokens))
+	for i, t := range tokens {
 		ids[i] = t.Token
 	}
 	return ids
@@ -51,10 +63,14 @@ type form struct {
 	stop     []string
 	limit    int // tokens
 	evidence int // alternatives per token
+	probe    int // tokens of the probe
+	seed     engine.Seed
 
 	constraint engine.Constraint
 	grammar    *grammar.Grammar // of constraint; nil binds nothing
 }
+
+func (f form) vocabulary() int { return f.engine.Model().Vocabulary }
 
 // contextSlack is how many tokens before the end of its context an engine may
 // stop for lack of room.
@@ -79,6 +95,12 @@ func (f form) broken(r reply) string {
 	if why := f.misshapen(r); why != "" {
 		return why
 	}
+	if !slices.Equal(marksOf(f.seed, r.ids()), r.marks) {
+		return "the rolling hash is not that of the tokens"
+	}
+	if broken := f.brokenProbe(r.probe); broken != "" {
+		return broken
+	}
 	stopped, same := ending(f.decode(r), r.text, f.stop)
 	if !same {
 		return "the text is not what the tokens say"
@@ -96,11 +118,11 @@ func (f form) broken(r reply) string {
 
 // misshapen says in words what is wrong with single tokens of a reply, or "".
 func (f form) misshapen(r reply) string {
-	n, vocabulary := len(r.tokens), f.engine.Model().Vocabulary
+	n := len(r.tokens)
 	for i, t := range r.tokens {
 		switch {
-		case vocabulary > 0 && int(t.Token) >= vocabulary:
-			return fmt.Sprintf("token %d is %d, the vocabulary has %d", i, t.Token, vocabulary)
+		case f.vocabulary() > 0 && int(t.Token) >= f.vocabulary():
+			return fmt.Sprintf("token %d is %d, the vocabulary has %d", i, t.Token, f.vocabulary())
 		case i < n-1 && f.engine.Ends(t.Token):
 			return fmt.Sprintf("%d tokens after the end of the turn", n-1-i)
 		case len(t.Top) < f.alternatives():
@@ -131,62 +153,90 @@ func plain(text string) string {
 	return strings.TrimPrefix(text, " ")
 }
 
-// finding is what one pass of the checker's model over a reply showed.
-type finding struct {
-	evidence float64 // Σ ln f1/f0
-	tokens   int
-	missed   int     // tokens that are not the sampler's pick
-	worst    float64 // largest margin, in nats
-	distance float64 // mean, of log-probabilities
-}
-
 // replay compares a reply with what the checker's model says.
-func (f form) replay(ctx context.Context, r reply, s engine.Sampling, c Calibration) (finding, error) {
-	scores, err := engine.Score(ctx, f.engine, f.prompt, r.ids(), f.constraint, len(f.made))
+func (f form) replay(ctx context.Context, r reply, s engine.Sampling) (Examination, error) {
+	x := Examination{Class: classOf(s)}
+	scores, err := f.score(ctx, r.ids(), f.constraint, len(f.made))
 	if err != nil {
-		return finding{}, err
+		return x, err
 	}
-	if len(scores) != len(r.tokens) {
-		return finding{}, fmt.Errorf("text: the engine scored %d of %d tokens", len(scores), len(r.tokens))
-	}
-	found := finding{tokens: len(scores)}
 	for i, reference := range scores {
-		m := margin(s, reference.Top, len(f.prompt)+i, r.tokens[i].Token)
-		found.evidence += c.weigh(m)
-		found.worst = max(found.worst, m)
-		if m > 0 {
-			found.missed++
-		}
-		found.distance += distance(r.tokens[i].Top, reference.Top) / float64(len(scores))
+		x.Margins = append(x.Margins, margin(s, reference, len(f.prompt)+i, r.tokens[i].Token))
+		x.Distance += distance(r.tokens[i].Top, reference.Top) / float64(len(scores))
 	}
-	return found, nil
+	x.end(f.engine.Ends(r.tokens[len(r.tokens)-1].Token))
+	if len(r.probe) == 0 {
+		return x, nil
+	}
+	if scores, err = f.score(ctx, idsOf(r.probe), engine.Constraint{}, 0); err != nil {
+		return x, err
+	}
+	for i, reference := range scores {
+		x.Probe = append(x.Probe, margin(probeSampling(s.Seed), reference, len(f.prompt)+i, r.probe[i].Token))
+	}
+	return x, nil
 }
 
-// rim is how far the borders of TopP and MinP are moved to both sides. A
+// score asks the engine about tokens after the prompt, whose last made are the
+// answer so far, under a constraint.
+func (f form) score(ctx context.Context, ids []engine.Token, c engine.Constraint, made int) ([]engine.TokenScore, error) {
+	scores, err := engine.Score(ctx, f.engine, f.prompt, ids, c, made)
+	if err != nil {
+		return nil, err
+	}
+	if len(scores) != len(ids) {
+		return nil, fmt.Errorf("text: the engine scored %d of %d tokens", len(scores), len(ids))
+	}
+	return scores, nil
+}
+
+// How far the borders of the sampler's candidates are moved to both sides. A
 // candidate at the border is in for one engine and out for another that
 // differs by rounding, and neither is wrong.
-const rim = 0.02
+const (
+	rim      = 0.02 // of TopP's mass; four times as much of MinP
+	rimCount = 2    // candidates, of TopK
+	rimNats  = 0.1  // of log-probability, at the end of the list that S1 looks at
+)
 
 // margin is the least margin of token under the sampler and the samplers just
 // inside and outside its borders.
-func margin(s engine.Sampling, top []engine.Candidate, position int, token engine.Token) float64 {
+func margin(s engine.Sampling, reference engine.TokenScore, position int, token engine.Token) float64 {
+	top := widened(reference, token)
 	m := s.Margin(top, position, token)
 	if m == 0 || s.Temperature == 0 {
 		return m
 	}
-	for _, by := range []float32{-rim, rim} {
+	for _, by := range []int{-1, 1} {
 		loose := s
 		if s.TopP > 0 && s.TopP < 1 {
-			loose.TopP = min(max(s.TopP+by, math.SmallestNonzeroFloat32), 1)
+			loose.TopP = min(max(s.TopP+float32(by)*rim, math.SmallestNonzeroFloat32), 1)
 		}
 		if s.MinP > 0 {
-			loose.MinP = s.MinP * (1 - 4*by)
+			loose.MinP = s.MinP * (1 - 4*float32(by)*rim)
+		}
+		if s.TopK > 0 {
+			loose.TopK = max(s.TopK+by*rimCount, 1)
 		}
 		if loose != s {
 			m = min(m, loose.Margin(top, position, token))
 		}
 	}
 	return m
+}
+
+// widened returns the candidates with token among them where it only just is
+// not: in place of the last.
+func widened(reference engine.TokenScore, token engine.Token) []engine.Candidate {
+	top := reference.Top
+	last := len(top) - 1
+	if last < 1 || reference.LogProb < top[last].LogProb-rimNats {
+		return top
+	}
+	if slices.ContainsFunc(top, func(c engine.Candidate) bool { return c.Token == token }) {
+		return top
+	}
+	return append(slices.Clone(top[:last]), engine.Candidate{Token: token, LogProb: min(reference.LogProb, top[last].LogProb)})
 }
 
 // distance is the mean of |a − b| / (|a| + |b| + 10⁻⁶) / 2 over a miner's

@@ -23,6 +23,11 @@ type Chunk struct {
 	Tokens []engine.TokenScore // Top holds what the manifest or the request asks for
 	Finish engine.Finish       // empty until the last chunk
 	Usage  engine.Usage        // on the last chunk
+
+	Marks      []Mark              // of the blocks of tokens that this chunk completes: see [Roll]
+	Commitment Mark                // first and alone, of a sealed answer
+	Salt       Salt                // on the last chunk of a sealed answer
+	Probe      []engine.TokenScore // on the last chunk of an answer at temperature 0; without alternatives
 }
 
 // Encode returns the chunk's bytes: its length as a varint, and a message. It
@@ -32,6 +37,13 @@ func (c Chunk) Encode() ([]byte, error) {
 	for _, t := range c.Tokens {
 		m.Tokens = append(m.Tokens, encodeToken(t))
 	}
+	for i := range c.Marks {
+		m.Marks = append(m.Marks, c.Marks[i][:])
+	}
+	for _, t := range c.Probe {
+		m.Probe = append(m.Probe, encodeToken(t))
+	}
+	m.Commitment, m.Salt = optional(c.Commitment), optional(c.Salt)
 	switch c.Finish {
 	case "":
 	case engine.FinishStop:
@@ -57,6 +69,23 @@ func (c Chunk) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return b, nil
+}
+
+// optional leaves 32 bytes out where they are zero.
+func optional(b [32]byte) []byte {
+	if b == [32]byte{} {
+		return nil
+	}
+	return b[:]
+}
+
+// fixed is the inverse of optional.
+func fixed(name string, b []byte) (out [32]byte, err error) {
+	if n := len(b); n != 0 && n != len(out) {
+		return out, fmt.Errorf("a %s of %d bytes, %d are wanted", name, n, len(out))
+	}
+	copy(out[:], b)
+	return out, nil
 }
 
 func encodeToken(t engine.TokenScore) textv1.Token {
@@ -90,7 +119,7 @@ func DecodeChunks(b []byte) ([]Chunk, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: chunk %d: %w", ErrMalformed, len(chunks), err)
 		}
-		tokens += len(c.Tokens)
+		tokens += len(c.Tokens) + len(c.Probe)
 		if tokens > maxTokens {
 			return nil, fmt.Errorf("%w: more than %d tokens", ErrMalformed, maxTokens)
 		}
@@ -109,12 +138,15 @@ func decodeChunk(b []byte) (Chunk, error) {
 		return Chunk{}, fmt.Errorf("its text is not UTF-8")
 	}
 	c := Chunk{Text: m.Text}
-	for i, t := range m.Tokens {
-		score, err := decodeToken(t)
-		if err != nil {
-			return Chunk{}, fmt.Errorf("token %d: %w", i, err)
-		}
-		c.Tokens = append(c.Tokens, score)
+	var err error
+	if c.Tokens, err = decodeTokens(m.Tokens); err != nil {
+		return Chunk{}, err
+	}
+	if c.Probe, err = decodeTokens(m.Probe); err != nil {
+		return Chunk{}, fmt.Errorf("probe: %w", err)
+	}
+	if err := decodeHashes(&c, m); err != nil {
+		return Chunk{}, err
 	}
 	switch m.Finish {
 	case textv1.Finish_FINISH_UNSPECIFIED:
@@ -134,6 +166,36 @@ func decodeChunk(b []byte) (Chunk, error) {
 		Prompt: int(u.Prompt), Cached: int(u.Cached), Completion: int(u.Completion), Finish: c.Finish,
 	}
 	return c, nil
+}
+
+func decodeTokens(all []textv1.Token) ([]engine.TokenScore, error) {
+	var out []engine.TokenScore
+	for i, t := range all {
+		score, err := decodeToken(t)
+		if err != nil {
+			return nil, fmt.Errorf("token %d: %w", i, err)
+		}
+		out = append(out, score)
+	}
+	return out, nil
+}
+
+// decodeHashes reads a chunk's marks, commitment and salt.
+func decodeHashes(c *Chunk, m textv1.Chunk) (err error) {
+	if most := len(m.Tokens)/MarkEvery + 2; len(m.Marks) > most {
+		return fmt.Errorf("%d marks with %d tokens", len(m.Marks), len(m.Tokens))
+	}
+	for _, b := range m.Marks {
+		if len(b) != len(Mark{}) {
+			return fmt.Errorf("a mark of %d bytes, %d are wanted", len(b), len(Mark{}))
+		}
+		c.Marks = append(c.Marks, Mark(b))
+	}
+	if c.Commitment, err = fixed("commitment", m.Commitment); err != nil {
+		return err
+	}
+	c.Salt, err = fixed("salt", m.Salt)
+	return err
 }
 
 func decodeToken(m textv1.Token) (engine.TokenScore, error) {

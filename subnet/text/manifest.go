@@ -2,18 +2,30 @@ package text
 
 import (
 	"bytes"
+	_ "embed" // measured.json
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
 )
 
-// Sampler is the only sampler there is: [engine.Sampling].
-const Sampler = "S1"
+// What a manifest says of its miners' sampler.
+const (
+	// Sampler is [engine.Sampling] under the seed that [Seed] gives.
+	Sampler = "S1"
+	// AnySampler is whatever a miner's server has: only answers at temperature
+	// 0 are compared token by token, and what is warmer is judged by
+	// [Surprisal]. Challenges are then all at temperature 0.
+	AnySampler = "any"
+)
+
+// maxProbe bounds the tokens of a probe.
+const maxProbe = 256
 
 // maxManifest bounds the bytes of a manifest.
 const maxManifest = 64 << 10
@@ -27,7 +39,7 @@ type Manifest struct {
 	FileHash     string `json:"file_hash"`               // sha256 of the model file, 64 hex digits
 	TemplateHash string `json:"template_hash,omitempty"` // sha256 of the chat template; empty means the file's own
 	Precision    string `json:"precision"`               // "q8_0", "f16", "f32-ref" …
-	Sampler      string `json:"sampler,omitempty"`       // "S1"
+	Sampler      string `json:"sampler,omitempty"`       // "S1" or "any"; "S1"
 
 	MaxTokens int `json:"max_tokens,omitempty"` // of an answer; 512
 	Evidence  int `json:"evidence,omitempty"`   // log-probabilities that come with each token, 1 to 20; 5
@@ -42,9 +54,15 @@ type Manifest struct {
 	// doubles each time that it cheats again after that.
 	Penalty int `json:"penalty_s,omitempty"`
 
-	// Greedy and Sampled are the margins expected at temperature 0 and above.
+	// Probe is how many tokens of another answer, at the highest temperature,
+	// come with each answer at temperature 0; 16, and −1 means none.
+	Probe int `json:"probe,omitempty"`
+
+	// Greedy and Sampled are the margins expected at temperature 0 and above,
+	// Probed those of probes. Command calibrate measures them.
 	Greedy  Calibration `json:"greedy,omitzero"`
 	Sampled Calibration `json:"sampled,omitzero"`
+	Probed  Calibration `json:"probed,omitzero"`
 }
 
 // Calibration is what the sequential test expects: how often the margin of a
@@ -75,6 +93,7 @@ var (
 		Honest: [bins]float64{0.960, 0.013, 0.013, 0.007, 0.004, 0.003},
 		Cheat:  [bins]float64{0.800, 0.020, 0.035, 0.065, 0.050, 0.030},
 	}
+	defaultProbed = defaultSampled
 )
 
 // ParseManifest reads kind parameters and fills the defaults in. The error
@@ -99,12 +118,46 @@ func ParseManifest(params []byte) (Manifest, error) {
 	return m, nil
 }
 
-// ManifestOf declares the model that an engine runs, with all defaults.
+// ManifestOf declares the model that an engine runs, with what was measured of
+// the models that ship, and the defaults for others.
 func ManifestOf(m engine.Model) Manifest {
+	measured := shipped()[calibrated{m.FileHash, m.Precision}]
 	return Manifest{
 		Model: m.Name, FileHash: m.FileHash, TemplateHash: m.TemplateHash, Precision: m.Precision,
+		Greedy: measured.Greedy, Sampled: measured.Sampled, Probed: measured.Probed,
 	}.withDefaults()
 }
+
+// Measured is what command calibrate found out about a model file, in the form
+// in which it goes into a manifest.
+type Measured struct {
+	Model     string      `json:"model"`
+	FileHash  string      `json:"file_hash"`
+	Precision string      `json:"precision"`
+	Against   string      `json:"against"` // the cheat that Cheat was measured of
+	Greedy    Calibration `json:"greedy"`
+	Sampled   Calibration `json:"sampled"`
+	Probed    Calibration `json:"probed"`
+}
+
+// calibrated is what a measurement holds for.
+type calibrated struct{ fileHash, precision string }
+
+//go:embed measured.json
+var measuredJSON []byte
+
+// shipped are the measurements of the models that ship.
+var shipped = sync.OnceValue(func() map[calibrated]Measured {
+	var all []Measured
+	if err := json.Unmarshal(measuredJSON, &all); err != nil {
+		panic(fmt.Sprintf("text: measured.json: %v", err)) // a test reads it
+	}
+	of := map[calibrated]Measured{}
+	for _, m := range all {
+		of[calibrated{m.FileHash, m.Precision}] = m
+	}
+	return of
+})
 
 // JSON returns the manifest as kind parameters.
 func (m Manifest) JSON() []byte {
@@ -139,6 +192,8 @@ func (m Manifest) withDefaults() Manifest {
 	m.Penalty = or(m.Penalty, 600)
 	m.Greedy = or(m.Greedy, defaultGreedy)
 	m.Sampled = or(m.Sampled, defaultSampled)
+	m.Probed = or(m.Probed, defaultProbed)
+	m.Probe = or(m.Probe, 16)
 	return m
 }
 
@@ -166,8 +221,10 @@ func (m Manifest) check() error {
 	switch {
 	case m.Precision == "" || len(m.Precision) > 32:
 		return fmt.Errorf("precision has %d bytes, 1 to 32 are allowed", len(m.Precision))
-	case m.Sampler != Sampler:
-		return fmt.Errorf("sampler is %.20q, only %q is known", m.Sampler, Sampler)
+	case m.Sampler != Sampler && m.Sampler != AnySampler:
+		return fmt.Errorf("sampler is %.20q, %q and %q are known", m.Sampler, Sampler, AnySampler)
+	case m.Probe < -1 || m.Probe > maxProbe:
+		return fmt.Errorf("probe is %d, -1 to %d are allowed", m.Probe, maxProbe)
 	case m.MaxTokens < 1 || m.MaxTokens > maxTokens:
 		return fmt.Errorf("max_tokens is %d, 1 to %d are allowed", m.MaxTokens, maxTokens)
 	case m.Evidence < 1 || m.Evidence > maxTopCount:
@@ -184,6 +241,9 @@ func (m Manifest) check() error {
 	}
 	if err := m.Sampled.check(); err != nil {
 		return fmt.Errorf("sampled: %w", err)
+	}
+	if err := m.Probed.check(); err != nil {
+		return fmt.Errorf("probed: %w", err)
 	}
 	return nil
 }
@@ -214,13 +274,4 @@ func (c Calibration) check() error {
 		return fmt.Errorf("honest and cheat are too alike to tell apart (%.2g nats per token)", -drift)
 	}
 	return nil
-}
-
-// weigh returns what a margin says for cheating, as ln(cheat/honest).
-func (c Calibration) weigh(margin float64) float64 {
-	i := 0
-	for i < len(edges) && margin > edges[i] {
-		i++
-	}
-	return math.Log(c.Cheat[i] / c.Honest[i])
 }

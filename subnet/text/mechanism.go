@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,12 +20,18 @@ import (
 
 // Options tunes a Mechanism. The zero value works.
 type Options struct {
-	Seed      [32]byte      // of challenges and audits, secret; zero draws one
+	Seed      [32]byte      // of challenges, secret; zero draws one
+	Secret    [32]byte      // of audits; zero draws one: see [Folder.Secret]
 	Challenge int           // most tokens that a challenge asks for; 0 means 128
+	Crowd     int           // miners that a sealed challenge goes to at the same time; 0 means that there are none
+	Reveal    time.Duration // after which sealed answers are told; 0 means 3 s
 	AuditMin  float64       // share of answers checked of the best known miner; 0 means 0.05
 	AuditMax  float64       // and of an unknown one; 0 means 1
 	Checks    int           // answers checked at the same time; 0 means 1
 	Flush     time.Duration // least time between two chunks of an answer; 0 means 25 ms, negative none
+	Tempo     uint64        // blocks of an epoch, after which audits are shown; 0 means 360
+	Audited   func(Audit)   // gets an epoch's audit when the next begins, and must not call back; nil means nobody does
+	Fraud     func(Bundle)  // gets the evidence when a miner is rejected; nil means nobody does
 	Log       *slog.Logger  // tells every verdict at debug level; nil means no log
 }
 
@@ -35,10 +39,15 @@ func (o Options) withDefaults() Options {
 	if o.Seed == [32]byte{} {
 		rand.Read(o.Seed[:])
 	}
+	if o.Secret == [32]byte{} {
+		rand.Read(o.Secret[:])
+	}
 	o.Challenge = max(or(o.Challenge, 128), 1)
+	o.Reveal = or(o.Reveal, 3*time.Second)
 	o.AuditMin = or(o.AuditMin, 0.05)
 	o.AuditMax = or(o.AuditMax, 1)
 	o.Checks = max(o.Checks, 1)
+	o.Tempo = or(o.Tempo, 360)
 	o.Flush = or(o.Flush, 25*time.Millisecond)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return o
@@ -58,24 +67,31 @@ type Mechanism struct {
 	asker    *asker
 	checks   chan struct{} // a slot per check that may run
 
-	mu      sync.Mutex
-	records map[yuma.UID]*record
+	mu       sync.Mutex
+	records  map[yuma.UID]*record
+	dossiers map[yuma.UID]*dossier
+	auditor  auditor
 }
 
-var _ subnet.Mechanism = (*Mechanism)(nil)
+var (
+	_ subnet.Mechanism = (*Mechanism)(nil)
+	_ subnet.Crowd     = (*Mechanism)(nil)
+)
 
 // New returns the kind text on a model. The engine answers in Work and checks
 // in Score; that it runs the manifest's model is for [Manifest.Verify] to say.
 // The manifest comes from [ParseManifest] or [ManifestOf].
 func New(checker engine.Checker, manifest Manifest, options Options) *Mechanism {
-	options = options.withDefaults()
+	options, manifest = options.withDefaults(), manifest.withDefaults()
 	return &Mechanism{
 		engine:   checker,
-		manifest: manifest.withDefaults(),
+		manifest: manifest,
 		options:  options,
-		asker:    newAsker(options.Seed, min(options.Challenge, manifest.withDefaults().MaxTokens)),
+		asker:    newAsker(options.Seed, min(options.Challenge, manifest.MaxTokens), manifest.Sampler == AnySampler),
 		checks:   make(chan struct{}, options.Checks),
 		records:  map[yuma.UID]*record{},
+		dossiers: map[yuma.UID]*dossier{},
+		auditor:  auditor{secret: options.Secret, tempo: options.Tempo, draws: map[uint64][]Draw{}, ended: options.Audited},
 	}
 }
 
@@ -87,27 +103,16 @@ func (m *Mechanism) Challenge(context.Context) ([]byte, error) {
 	return m.asker.next().Encode()
 }
 
-// Work answers t with the engine, under the seed that t sets.
-func (m *Mechanism) Work(ctx context.Context, t subnet.Task, emit func([]byte) error) error {
-	r, prompt, err := m.read(t)
-	if err != nil {
-		return err
+// CrowdChallenge makes one of four challenges a sealed one for Options.Crowd
+// miners, if that is set.
+func (m *Mechanism) CrowdChallenge(context.Context) ([]byte, int, error) {
+	if m.options.Crowd < 1 || !m.asker.sometimes(0.25) {
+		return nil, 0, nil
 	}
-	out := stream{emit: emit, every: m.options.Flush}
-	usage, err := m.answer(ctx, engine.ChatRequest{
-		Tokens:    prompt,
-		MaxTokens: m.limit(r),
-		Stop:      r.Stop,
-		Sampling:  m.sampling(t, r),
-		TopCount:  max(m.manifest.Evidence, r.TopCount),
-
-		Constraint: m.constraint(r),
-		Made:       r.Made,
-	}, r.Made, out.write)
-	if err != nil {
-		return blame(err)
-	}
-	return out.end(usage)
+	r := m.asker.next()
+	r.Reveal = m.options.Reveal
+	body, err := r.Encode()
+	return body, m.options.Crowd, err
 }
 
 // read returns a task's request and its prompt's tokens, or ErrBadTask.
@@ -180,87 +185,104 @@ func (m *Mechanism) sampling(t subnet.Task, r Request) engine.Sampling {
 	}
 }
 
-// stream turns an engine's deltas into chunks, at most one per every but for
-// the first and the last, since each chunk costs two signatures.
-type stream struct {
-	emit  func([]byte) error
-	every time.Duration
-	last  time.Time // when the latest chunk went out
-	next  Chunk     // what waits
-}
-
-func (s *stream) write(d engine.Delta) error {
-	s.next.Text += d.Text
-	s.next.Tokens = append(s.next.Tokens, d.Tokens...)
-	if time.Since(s.last) < s.every && len(s.next.Tokens) < 256 {
-		return nil
-	}
-	return s.flush()
-}
-
-func (s *stream) end(u engine.Usage) error {
-	s.next.Finish, s.next.Usage = u.Finish, u
-	return s.flush()
-}
-
-func (s *stream) flush() error {
-	b, err := s.next.Encode()
-	if err != nil {
-		return err
-	}
-	s.next, s.last = Chunk{}, time.Now()
-	return s.emit(b)
-}
-
 // Score checks the trials' answers and returns what their miners are worth
 // now. It returns an error, and has learned nothing, when the validator's own
 // engine fails.
 func (m *Mechanism) Score(ctx context.Context, trials []subnet.Trial) ([]subnet.Score, error) {
 	verdicts := make([]verdict, len(trials))
 	errs := make([]error, len(trials))
+	late := crowded(trials)
 	var wg sync.WaitGroup
 	for i, t := range trials {
+		if late[i] != nil {
+			verdicts[i].failed = late[i].Error()
+			continue
+		}
 		wg.Go(func() { verdicts[i], errs[i] = m.judge(ctx, t) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("text: score: %w", err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	scores := make([]subnet.Score, len(trials))
-	proven := make([]bool, len(trials))
-	for i, t := range trials {
-		proven[i] = m.learn(t, verdicts[i])
-	}
-	for i, t := range trials {
-		scores[i] = m.score(t, verdicts[i], proven[i])
+	scores, frauds := m.conclude(trials, verdicts)
+	for _, b := range frauds {
+		m.options.Fraud(b)
 	}
 	return scores, nil
 }
 
+// conclude learns from verdicts and turns them into scores.
+func (m *Mechanism) conclude(trials []subnet.Trial, verdicts []verdict) (scores []subnet.Score, frauds []Bundle) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	scores = make([]subnet.Score, len(trials))
+	proven := make([]bool, len(trials))
+	for i, t := range trials {
+		proven[i] = m.learn(t, verdicts[i])
+		if b, ok := m.file(t, verdicts[i], proven[i]); ok {
+			frauds = append(frauds, b)
+		}
+	}
+	for i, t := range trials {
+		scores[i] = m.score(t, verdicts[i], proven[i])
+	}
+	return scores, frauds
+}
+
 // verdict is what one answer shows by itself.
 type verdict struct {
-	failed  string // why the answer is worth nothing; empty when it is good
-	cheated bool   // failed in a way no honest miner does
-	note    string // for people, of an answer that is good
-	torn    bool   // failed for it broke off, and what came of it is good
-	checked bool   // examined with the engine
-	found   finding
-	tokens  int // delivered
+	failed   string // why the answer is worth nothing; empty when it is good
+	note     string // for people, of an answer that is good
+	found    Examination
+	evidence float64 // Λ of this answer
+	tokens   int     // delivered
+	torn     bool    // failed for it broke off, and what came of it is good
+	checked  bool    // examined with the engine
 }
 
 // judge examines one answer, with the engine if it is this answer's turn.
 func (m *Mechanism) judge(ctx context.Context, t subnet.Trial) (verdict, error) {
 	e, v := m.open(t)
 	if e == nil {
+		v.evidence = m.manifest.Weigh(v.found)
 		return v, nil
 	}
 	if !t.Answer.Full && !m.due(t.Task) {
 		v.note = "not checked this time"
 		return v, nil
 	}
-	return m.check(ctx, e, v)
+	found, err := m.check(ctx, e)
+	if errors.Is(err, engine.ErrTooLong) {
+		v.note = "too long for this validator to check"
+		return v, nil
+	}
+	if errors.Is(err, engine.ErrUnsupported) {
+		v.note = "this validator's engine cannot check it: " + err.Error()
+		return v, nil
+	}
+	if err != nil {
+		return v, err
+	}
+	v.found, v.note, v.evidence, v.checked = found, found.note(), m.manifest.Weigh(found), found.Tokens() > 0
+	if m.manifest.distant(found) {
+		v.torn = false
+		v.failed = fmt.Sprintf("log-probabilities are %.2f away from the model's, at most %.2f is allowed", found.Distance, m.manifest.Distance)
+	}
+	return v, nil
+}
+
+// Examine replays one answer, whether its turn has come or not. It returns an
+// error when the answer cannot be judged: it failed for a reason that is no
+// proof, or the engine failed.
+func (m *Mechanism) Examine(ctx context.Context, t subnet.Trial) (Examination, error) {
+	e, v := m.open(t)
+	switch {
+	case v.found.Broken != "":
+		return v.found, nil
+	case e == nil:
+		return Examination{}, fmt.Errorf("text: examine: %s", cmp.Or(v.failed, v.note))
+	}
+	return m.check(ctx, e)
 }
 
 // exam is an answer in good form, ready to be replayed.
@@ -269,6 +291,9 @@ type exam struct {
 	reply    reply
 	sampling engine.Sampling
 }
+
+// broken is the verdict on an answer that no honest miner gives.
+func broken(why string) verdict { return verdict{failed: why, found: Examination{Broken: why}} }
 
 // open reads a trial; there is no exam where its verdict stands already.
 func (m *Mechanism) open(t subnet.Trial) (*exam, verdict) {
@@ -284,80 +309,70 @@ func (m *Mechanism) open(t subnet.Trial) (*exam, verdict) {
 	}
 	r, err := newReply(t.Answer.Body)
 	if err != nil {
-		return nil, verdict{failed: err.Error(), cheated: true}
+		return nil, broken(err.Error())
 	}
-	f, err := m.form(request, prompt)
+	sampling := m.sampling(t.Task, request)
+	if err := unsealed(r, request, sampling.Seed, t.Answer); errors.Is(err, errLate) {
+		return nil, verdict{failed: err.Error()}
+	} else if err != nil {
+		return nil, broken(err.Error())
+	}
+	f, err := m.form(request, prompt, sampling)
 	if err != nil {
 		return nil, verdict{note: "the request cannot be checked: " + err.Error()}
 	}
-	if broken := f.broken(r); broken != "" {
-		return nil, verdict{failed: broken, cheated: true}
+	if why := f.broken(r); why != "" {
+		return nil, broken(why)
 	}
-	return &exam{form: f, reply: r, sampling: m.sampling(t.Task, request)}, verdict{tokens: len(r.tokens)}
+	return &exam{form: f, reply: r, sampling: sampling}, verdict{tokens: len(r.tokens)}
 }
 
-func (m *Mechanism) form(r Request, prompt []engine.Token) (form, error) {
+func (m *Mechanism) form(r Request, prompt []engine.Token, s engine.Sampling) (form, error) {
 	g, err := r.grammar()
 	return form{
 		engine: m.engine, prompt: prompt, made: prompt[len(prompt)-r.Made:],
 		stop: r.Stop, limit: m.limit(r), evidence: m.manifest.Evidence,
 		constraint: m.constraint(r), grammar: g,
+		probe: m.probeLength(s, len(prompt)), seed: s.Seed,
 	}, err
 }
 
 // check spends a prefill on a reply in good form.
-func (m *Mechanism) check(ctx context.Context, e *exam, v verdict) (verdict, error) {
+func (m *Mechanism) check(ctx context.Context, e *exam) (Examination, error) {
 	select {
 	case m.checks <- struct{}{}:
 		defer func() { <-m.checks }()
 	case <-ctx.Done():
-		return v, ctx.Err()
+		return Examination{}, ctx.Err()
 	}
-	calibration := m.manifest.Sampled
-	if e.sampling.Temperature == 0 {
-		calibration = m.manifest.Greedy
+	if m.manifest.Sampler == AnySampler && e.sampling.Temperature > 0 {
+		scores, err := e.form.score(ctx, e.reply.ids(), e.form.constraint, len(e.form.made))
+		if errors.Is(err, engine.ErrUnsupported) {
+			return Examination{Class: Sampled}, nil // nothing to be learned from a few spots
+		}
+		return Examination{Class: Sampled, Surprise: e.form.surprise(scores, e.sampling)}, err
 	}
-	found, err := e.form.replay(ctx, e.reply, e.sampling, calibration)
-	if errors.Is(err, engine.ErrTooLong) {
-		v.note = "too long for this validator to check"
-		return v, nil
+	x, err := e.form.replay(ctx, e.reply, e.sampling)
+	if errors.Is(err, engine.ErrUnsupported) && e.form.constraint.IsZero() {
+		return e.form.examineSpots(ctx, e.reply, e.sampling)
 	}
-	if errors.Is(err, engine.ErrUnsupported) {
-		v.note = "this validator's engine cannot check it: " + err.Error()
-		return v, nil
-	}
-	if err != nil {
-		return v, err
-	}
-	v.found, v.checked = found, true
-	if found.missed > 0 {
-		v.note = fmt.Sprintf("%d of %d tokens differ from the model's, by up to %.2g nats", found.missed, found.tokens, found.worst)
-	}
-	if found.tokens >= minDistance && found.distance > m.manifest.Distance {
-		v.torn = false
-		v.failed = fmt.Sprintf("log-probabilities are %.2f away from the model's, at most %.2f is allowed", found.distance, m.manifest.Distance)
-		v.cheated = true
-	}
-	return v, nil
+	return x, err
 }
 
 // minDistance is how many tokens it takes to judge by log-probabilities.
 const minDistance = 16
 
 // due draws whether a well-formed answer is checked: all of a miner's first
-// tokens, then the fewer the better it is known. The draw is a hash of the
-// validator's secret and the task, so it can be shown to have been fair.
+// tokens, then the fewer the better it is known.
 func (m *Mechanism) due(t subnet.Task) bool {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	r := m.records[t.Miner.UID]
 	share := m.options.AuditMax
-	if r != nil && r.State != rejected && r.Tokens >= probation {
+	if r != nil && r.State != rejected && r.Tokens >= probation && !r.Surprise.alarming() {
 		share = m.options.AuditMin + (m.options.AuditMax-m.options.AuditMin)*(1-r.reputation())
 	}
-	m.mu.Unlock()
-	h := sha256.Sum256(append(m.options.Seed[:], t.ID[:]...))
-	draw := float64(binary.BigEndian.Uint64(h[:8])>>11) / (1 << 53)
-	return draw < share
+	return m.auditor.draw(t, share)
 }
 
 // learn folds a verdict into the miner's record, and tells whether it proves
@@ -370,16 +385,14 @@ func (m *Mechanism) learn(t subnet.Trial, v verdict) (proven bool) {
 		m.records[uid] = r
 	}
 	now := t.Answer.Received
-	evidence := v.found.evidence
-	if v.cheated {
-		evidence = max(evidence, 0) + violation
-	}
-	if evidence != 0 {
+	r.Surprise.Join(v.found.Surprise)
+	if v.evidence != 0 {
 		penalty := time.Duration(m.manifest.Penalty) * time.Second
-		proven = r.learn(evidence, v.found.tokens, now, penalty)
+		proven = r.learn(v.evidence, v.found.Tokens(), now, penalty)
 	}
-	m.options.Log.Debug("answer judged", "uid", uid, "tokens", v.tokens, "checked", v.found.tokens,
-		"missed", v.found.missed, "evidence", r.Evidence, "state", r.State, "proven", proven)
+	missed, _ := v.found.off()
+	m.options.Log.Debug("answer judged", "uid", uid, "tokens", v.tokens, "checked", v.found.Tokens(),
+		"missed", missed, "evidence", r.Evidence, "state", r.State, "proven", proven)
 	if v.tokens > 0 && (v.failed == "" || v.torn) && r.State != rejected {
 		r.deliver(v.tokens, float64(v.tokens)/max(t.Answer.Total.Seconds(), 1e-3), now)
 	}
@@ -439,4 +452,5 @@ func (m *Mechanism) Forget(uid yuma.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.records, uid)
+	delete(m.dossiers, uid)
 }

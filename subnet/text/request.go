@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 	"unicode/utf8"
 
 	textv1 "github.com/plexus-network/plexus/api/plexus/text/v1"
@@ -50,6 +51,10 @@ type Request struct {
 	// Constraint binds the answer. Its Within is not sent: it is the limit of
 	// the answer's tokens, see Mechanism.
 	Constraint engine.Constraint
+
+	// Reveal, if not 0, seals the answer: the miner commits to it within this
+	// time and tells it after; whole milliseconds, at most 10 minutes.
+	Reveal time.Duration
 }
 
 // Encode returns the request's bytes for a task's body, or [ErrMalformed].
@@ -61,6 +66,7 @@ func (r Request) Encode() ([]byte, error) {
 		Prompt: r.Prompt, MaxTokens: uint32(r.MaxTokens), Stop: r.Stop,
 		Temperature: r.Temperature, TopP: r.TopP, MinP: r.MinP, TopK: uint32(r.TopK),
 		UserSeed: r.UserSeed, TopCount: uint32(r.TopCount), Made: uint32(r.Made),
+		RevealMs: uint32(r.Reveal.Milliseconds()),
 	}
 	encodeConstraint(&m, r.Constraint)
 	for _, t := range r.Messages {
@@ -97,6 +103,7 @@ func DecodeRequest(b []byte) (Request, error) {
 		Prompt: m.Prompt, MaxTokens: int(m.MaxTokens), Stop: m.Stop,
 		Temperature: m.Temperature, TopP: m.TopP, MinP: m.MinP, TopK: int(m.TopK),
 		UserSeed: m.UserSeed, TopCount: int(m.TopCount), Made: int(m.Made),
+		Reveal: time.Duration(m.RevealMs) * time.Millisecond,
 	}
 	var err error
 	if r.Constraint, err = decodeConstraint(&m); err != nil {
@@ -165,6 +172,8 @@ func (r Request) checkSampling() error {
 		return fmt.Errorf("top k is %d, 0 or more is allowed", r.TopK)
 	case r.TopCount < 0 || r.TopCount > maxTopCount:
 		return fmt.Errorf("top count is %d, 0 to %d are allowed", r.TopCount, maxTopCount)
+	case r.Reveal < 0 || r.Reveal > maxReveal || r.Reveal%time.Millisecond != 0:
+		return fmt.Errorf("reveal is %v, whole milliseconds from 0 to %v are allowed", r.Reveal, maxReveal)
 	case len(r.UserSeed) > maxUserSeed:
 		return fmt.Errorf("a user seed of %d bytes, at most %d are allowed", len(r.UserSeed), maxUserSeed)
 	case len(r.Stop) > maxStops:

@@ -26,9 +26,9 @@ type resumer interface {
 	Resume(ctx context.Context, r engine.ChatRequest, made []engine.Token, emit func(engine.Delta) error) (engine.Usage, error)
 }
 
-// answer has the engine answer q, of whose tokens the last made are the answer
+// resume has the engine answer q, of whose tokens the last made are the answer
 // so far. The usage counts those to the prompt.
-func (m *Mechanism) answer(ctx context.Context, q engine.ChatRequest, made int, emit func(engine.Delta) error) (engine.Usage, error) {
+func (m *Mechanism) resume(ctx context.Context, q engine.ChatRequest, made int, emit func(engine.Delta) error) (engine.Usage, error) {
 	if made == 0 {
 		return m.engine.Chat(ctx, q, emit)
 	}
@@ -87,6 +87,9 @@ func (f form) torn(r reply) string {
 	if why := f.misshapen(r); why != "" {
 		return why
 	}
+	if marks := marksOf(f.seed, r.ids()); len(r.marks) > len(marks) || !slices.Equal(marks[:len(r.marks)], r.marks) {
+		return "the rolling hash is not that of the tokens"
+	}
 	if !strings.HasPrefix(plain(f.decode(r)), plain(r.text)) {
 		return "the text is not what the tokens say"
 	}
@@ -105,13 +108,14 @@ func (m *Mechanism) openTorn(t subnet.Trial) (*exam, verdict) {
 	if err != nil || len(r.tokens) == 0 {
 		return nil, v
 	}
-	f, err := m.form(request, prompt)
+	sampling := m.sampling(t.Task, request)
+	f, err := m.form(request, prompt, sampling)
 	if err != nil {
 		return nil, v
 	}
-	if broken := f.torn(r); broken != "" {
-		return nil, verdict{failed: broken, cheated: true}
+	if why := f.torn(r); why != "" {
+		return nil, broken(why)
 	}
 	v.failed, v.torn, v.tokens = fmt.Sprintf("it broke off after %d tokens: %v", len(r.tokens), t.Answer.Err), true, len(r.tokens)
-	return &exam{form: f, reply: r, sampling: m.sampling(t.Task, request)}, v
+	return &exam{form: f, reply: r, sampling: sampling}, v
 }

@@ -26,16 +26,17 @@ var next = map[state][]state{
 	rejected: {trusted, rejected},
 }
 
-// Bounds of Wald's sequential test, ln((1−β)/α) and ln(β/(1−α)) for α = 10⁻⁴
-// and β = 10⁻³ (A. Wald, Sequential Tests of Statistical Hypotheses, 1945).
+// Bounds of Wald's sequential test on the evidence of a miner, ln((1−β)/α) and
+// ln(β/(1−α)) for α = 10⁻⁴ and β = 10⁻³ (A. Wald, Sequential Tests of
+// Statistical Hypotheses, 1945).
 const (
-	rejectAt = 9.21
-	acceptAt = -6.91
+	RejectAt = 9.21
+	AcceptAt = -6.91
 )
 
 // violation is the evidence of an answer that breaks the form that every
 // honest miner's has. Two of them outweigh what a good answer says.
-const violation = rejectAt / 2
+const violation = RejectAt / 2
 
 // probation is the number of tokens of a new miner that are all checked.
 const probation = 2000
@@ -49,7 +50,8 @@ type record struct {
 	Evidence float64   `json:"evidence"` // Λ: Σ ln f1/f0 since the last decision
 	Tokens   int       `json:"tokens"`   // checked since the last rejection
 	Rejects  int       `json:"rejects"`
-	Until    time.Time `json:"until,omitzero"` // end of the penalty
+	Surprise Surprisal `json:"surprise,omitzero"` // of answers that nothing else is learned from
+	Until    time.Time `json:"until,omitzero"`    // end of the penalty
 
 	Volume   float64   `json:"volume"`    // tokens delivered, halved every volumeHalf
 	VolumeAt time.Time `json:"volume_at"` // when it was last counted
@@ -72,7 +74,7 @@ func (r *record) learn(evidence float64, tokens int, now time.Time, penalty time
 	r.Tokens += tokens
 	serving := r.State == rejected && now.Before(r.Until)
 	switch {
-	case r.Evidence >= rejectAt:
+	case r.Evidence >= RejectAt:
 		if !serving {
 			r.Rejects++
 		}
@@ -80,9 +82,9 @@ func (r *record) learn(evidence float64, tokens int, now time.Time, penalty time
 		r.Evidence, r.Tokens = 0, 0
 		r.move(rejected)
 		return true
-	case r.Evidence > acceptAt:
+	case r.Evidence > AcceptAt:
 	case serving:
-		r.Evidence = acceptAt // passed, but must wait out its penalty
+		r.Evidence = AcceptAt // passed, but must wait out its penalty
 	default:
 		r.Evidence = 0
 		r.move(trusted)
@@ -131,11 +133,12 @@ func (r *record) volume(now time.Time) float64 {
 
 // valid tells whether a record can have come out of this file.
 func (r *record) valid() bool {
-	for _, v := range []float64{r.Evidence, r.Volume, r.Rate} {
+	for _, v := range []float64{r.Evidence, r.Volume, r.Rate, r.Surprise.Excess, r.Surprise.Variance} {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return false
 		}
 	}
 	_, known := next[r.State]
-	return known && r.Evidence < rejectAt && r.Tokens >= 0 && r.Rejects >= 0 && (r.State != rejected || r.Rejects > 0) && r.Volume >= 0 && r.Rate >= 0
+	return known && r.Evidence < RejectAt && r.Tokens >= 0 && r.Rejects >= 0 && (r.State != rejected || r.Rejects > 0) && r.Volume >= 0 && r.Rate >= 0 &&
+		r.Surprise.Variance >= 0 && r.Surprise.Tokens >= 0
 }

@@ -42,7 +42,7 @@ func (m *Mechanism) Restore(state []byte) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.records = records
+	m.records, m.dossiers = records, map[yuma.UID]*dossier{}
 	return nil
 }
 

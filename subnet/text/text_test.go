@@ -239,6 +239,7 @@ func TestBrokenFormEarnsNothing(t *testing.T) {
 			c.Finish = map[engine.Finish]engine.Finish{"stop": "length", "length": "stop"}[c.Finish]
 		},
 		"unknown token":       func(c *Chunk) { c.Tokens[0].Token = 5000 },
+		"cut within a block":  func(c *Chunk) { c.Marks = c.Marks[:0] },
 		"no log-probability":  func(c *Chunk) { c.Tokens[1].Top = nil },
 		"more after the turn": func(c *Chunk) { c.Tokens[0].Token = endToken(); c.Text = c.Text[1:] },
 	} {
@@ -274,10 +275,11 @@ func whole(t *testing.T, body []byte) Chunk {
 		t.Fatal(err)
 	}
 	all := chunks[len(chunks)-1]
-	all.Text, all.Tokens = "", nil
+	all.Text, all.Tokens, all.Marks = "", nil, nil
 	for _, c := range chunks {
 		all.Text += c.Text
 		all.Tokens = append(all.Tokens, c.Tokens...)
+		all.Marks = append(all.Marks, c.Marks...)
 	}
 	return all
 }
@@ -382,7 +384,7 @@ func TestKnownMinerIsCheckedLess(t *testing.T) {
 		for range n {
 			trial := b.ask(miner(declared), 1)
 			c := whole(t, trial.Answer.Body)
-			got += len(c.Tokens)
+			got += len(c.Tokens) + len(c.Probe)
 			b.score(trial)
 		}
 		delivered += got
