@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
 	cmtdb "github.com/cometbft/cometbft-db"
@@ -189,6 +188,9 @@ func (n *Node) start(ctx context.Context, cfg NodeConfig) error {
 	if err := n.serveMetrics(cfg.Metrics); err != nil {
 		return err
 	}
+	if err := n.comet.Switch().AddPersistentPeers(cfg.Peers); err != nil {
+		return fmt.Errorf("node in %s: peers: %w", cfg.Home, err)
+	}
 	if err := n.comet.Start(); err != nil {
 		return fmt.Errorf("node in %s: %w", cfg.Home, err)
 	}
@@ -205,13 +207,14 @@ func (c NodeConfig) reachable() string {
 	return c.P2P
 }
 
-// dial connects to peers at once, where CometBFT would wait up to 3 s first. A
-// failure is left to CometBFT, which tries again.
+// dial connects to peers at once, where CometBFT would wait up to 3 s first and
+// then dial even for a node that has stopped, which leaves its peers with a
+// connection to nobody. A failure is left to CometBFT, which tries again.
 func (n *Node) dial(peers []string) {
 	for _, peer := range peers {
 		address, err := p2p.NewNetAddressString(peer)
 		if err != nil {
-			continue // CometBFT has refused it already
+			continue // it was refused already
 		}
 		go func() { _ = n.comet.Switch().DialPeerWithAddress(address) }()
 	}
@@ -281,7 +284,6 @@ func (c NodeConfig) comet() *cmtcfg.Config {
 	}
 	cfg.P2P.ListenAddress = "tcp://" + c.P2P
 	cfg.P2P.ExternalAddress = c.External
-	cfg.P2P.PersistentPeers = strings.Join(c.Peers, ",")
 	cfg.P2P.AllowDuplicateIP = c.Local
 	cfg.P2P.AddrBookStrict = !c.Local
 	cfg.P2P.PexReactor = !c.Local
