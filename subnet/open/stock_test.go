@@ -15,7 +15,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestStockModels lets the models that ship with Plexus compete, with the
-// better one as the judge.
+// better one as the judge. Its verdicts hardly count: a model of 4 M parameters
+// cannot tell good prose from bad, as the ratings in the log show.
 func TestStockModels(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs models")
@@ -33,7 +34,7 @@ func TestStockModels(t *testing.T) {
 		return e
 	}
 	strong, weak := open(stock.Strong), open(stock.Weak)
-	manifest := Manifest{Levels: 1, MaxTokens: 40}
+	manifest := Manifest{Levels: 1, MaxTokens: 40, Weight: 0.02}
 	v := New(nil, manifest, Options{Judge: strong, Seed: [32]byte{1}})
 	values := compete(t, v, 150, New(strong, manifest, Options{}), New(weak, manifest, Options{}))
 	for uid, r := range v.records {
