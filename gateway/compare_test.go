@@ -287,7 +287,7 @@ func stream(client *http.Client, w proxied) (first, gap time.Duration, err error
 		}
 	}
 	if words != pieces {
-		return 0, 0, fmt.Errorf("status %d, %d of %d pieces, %v", res.StatusCode, words, pieces, lines.Err())
+		return 0, 0, fmt.Errorf("status %d, %d of %d pieces, %w", res.StatusCode, words, pieces, lines.Err())
 	}
 	return first, (last - first) / (pieces - 1), nil
 }

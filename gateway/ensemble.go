@@ -78,7 +78,7 @@ func (r *round) choice(ctx context.Context, legs []*leg) error {
 	n, err := strconv.Atoi(lastNumber(judge.text.String()))
 	if err != nil || n < 1 || n > len(shown) {
 		r.said = fmt.Sprintf("the judge, miner %d, named no answer; the highest score of %d answers", judge.Peer.UID, len(legs))
-		return nil
+		return nil //nolint:nilerr // the judge failed, the answers did not
 	}
 	chosen := legs[n-1]
 	copy(legs[1:n], legs[:n-1])
@@ -252,7 +252,7 @@ const maxConsulted = 3
 func (r *round) consult(ctx context.Context, ask text.Request) (*leg, error) {
 	order, err := r.g.order(&r.prompt)
 	if err != nil {
-		return nil, nil //nolint:nilerror // nobody is there any more, and the answers are
+		return nil, nil //nolint:nilerr,nilnil // nobody is there any more, and the answers are
 	}
 	for _, c := range order[:min(len(order), maxConsulted)] {
 		l := r.start(c, ask)

@@ -141,7 +141,7 @@ func TestUsageIsTheTokenizersCount(t *testing.T) {
 		defer cancel()
 		long := strings.Replace(ask, `"max_tokens":24`, `"max_tokens":400`, 1)
 		r := must(http.NewRequestWithContext(ctx, http.MethodPost, srv.URL+"/v1/chat/completions", strings.NewReader(long+`,"stream":true}`)))
-		res := must(http.DefaultClient.Do(r))
+		res := must(http.DefaultClient.Do(r)) //nolint:bodyclose // it is, below
 		defer res.Body.Close()
 		if _, err := io.ReadFull(res.Body, make([]byte, 2000)); err != nil {
 			t.Fatal(err)

@@ -89,7 +89,7 @@ func ollamaLogs(p *prompt, a piece) []ollamaLogged {
 	}
 	out := make([]ollamaLogged, 0, len(a.tokens))
 	for _, one := range chatChoiceOf(p, a).LogProbs.Content {
-		out = append(out, ollamaLogged{one.tokenLogProb, one.Top})
+		out = append(out, ollamaLogged(one))
 	}
 	return out
 }

@@ -294,12 +294,10 @@ func (r *round) ranked() []*leg {
 
 // holds tells whether a leg's answer may be given.
 func (r *round) holds(l *leg) bool {
-	switch {
-	case l.state == judged:
+	if l.state == judged {
 		return !l.score.Reject && l.score.Value > 0 && (l.score.Checked || !r.prompt.verified)
-	default:
-		return l.state == complete && !r.prompt.verified
 	}
+	return l.state == complete && !r.prompt.verified
 }
 
 // best returns the n best answers, best first, or the first n that hold when

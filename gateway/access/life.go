@@ -128,7 +128,7 @@ func (a *Access) inherit(ctx context.Context, gateway string) error {
 func (a *Access) prune(ctx context.Context) error {
 	e, err := a.now(ctx)
 	if err != nil {
-		return nil // nothing is lost by waiting
+		return nil //nolint:nilerr // nothing is lost by waiting
 	}
 	now := time.Now()
 	for _, s := range []struct {

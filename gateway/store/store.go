@@ -146,7 +146,7 @@ func (db *DB) migrate(ctx context.Context, dialect goose.Dialect) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // the statements below told what went wrong
 	const ours = 0x706c657875734757 // "plexusGW": the advisory lock of who migrates
 	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(ours)); err != nil {
 		return err

@@ -29,18 +29,18 @@ func cheat(format string, a ...any) verdict {
 // judge examines one answer, with the engine if it is this answer's turn.
 func (m *Mechanism) judge(ctx context.Context, t subnet.Trial) (verdict, error) {
 	if err := t.Answer.Err; err != nil {
-		return verdict{failed: "no answer: " + err.Error()}, nil
+		return verdict{failed: "no answer: " + err.Error()}, nil //nolint:nilerr // the miner failed, not we
 	}
 	if t.Task.Timeout > 0 && t.Answer.Total > t.Task.Timeout {
 		return verdict{failed: fmt.Sprintf("the answer took %v, %v were allowed", t.Answer.Total, t.Task.Timeout)}, nil
 	}
 	r, err := m.read(t.Task)
 	if err != nil {
-		return verdict{note: "the request cannot be checked: " + err.Error()}, nil
+		return verdict{note: "the request cannot be checked: " + err.Error()}, nil //nolint:nilerr // the asker failed, not we
 	}
 	a, err := decodeAnswer(t.Answer.Body)
 	if err != nil {
-		return cheat("%v", err), nil
+		return cheat("%v", err), nil //nolint:nilerr // the miner failed, not we
 	}
 	if broken := a.broken(len(r.Texts)); broken != "" {
 		return cheat("%s", broken), nil

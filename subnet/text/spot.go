@@ -90,7 +90,7 @@ func spotMargin(s engine.Sampling, reference engine.TokenScore, position int, to
 // examineSpots is replay for engines that cannot score.
 func (f form) examineSpots(ctx context.Context, r reply, s engine.Sampling) (x Examination, err error) {
 	x.Class = classOf(s)
-	known := false
+	var known bool
 	if x.Margins, x.Distance, known, err = f.spot(ctx, r.tokens, s); err != nil {
 		return x, err
 	}

@@ -77,7 +77,9 @@ func start(bin string) (stop func(), err error) {
 		return nil, err
 	}
 	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
 	server := run("postgres", "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-k", dir, "-c", "fsync=off")
 	if err := server.Start(); err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func await(most time.Duration) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // there is nothing to lose
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		if err = db.Ping(); err == nil || time.Since(began) > most {
 			return err
@@ -145,7 +147,7 @@ func Postgres(t testing.TB) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer db.Close()
+		defer func() { _ = db.Close() }() // there is nothing to lose
 		if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement); err != nil {
 			t.Error(err)
 		}

@@ -101,7 +101,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer checker.Close()
+	defer func() { _ = checker.Close() }() // it has said all it had to
 	l := &lab{options: o, checker: checker, manifest: text.ManifestOf(checker.Model())}
 	ways := shapes
 	if o.Reference {

@@ -33,7 +33,7 @@ func (l *lab) measure(ctx context.Context, name, path string, s Shape, how text.
 	if err != nil {
 		return Pool{}, err
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }() // it has said all it had to
 	if v, want := e.Model().Vocabulary, l.checker.Model().Vocabulary; v != want {
 		return Pool{}, fmt.Errorf("%s has a vocabulary of %d tokens, the declared model has %d: it cannot pose as it", path, v, want)
 	}
