@@ -147,7 +147,7 @@ func (db *DB) migrate(ctx context.Context, dialect goose.Dialect) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // the statements below told what went wrong
-	const ours = 0x706c657875734757 // "plexusGW": the advisory lock of who migrates
+	const ours = 0x706c657875734757     // "plexusGW": the advisory lock of who migrates
 	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(ours)); err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (r *Result) Detect(ctx context.Context, o Options, cheats []Cheat) ([]Row, 
 		return nil, err
 	}
 	defer func() { _ = checker.Close() }() // it has said all it had to
-	o.Tokens = max(o.Tokens/2, 1) // nothing of these is calibrated with
+	o.Tokens = max(o.Tokens/2, 1)          // nothing of these is calibrated with
 	l := &lab{options: o, checker: checker, manifest: r.Manifest, total: len(cheats) * 2 * o.Tokens}
 	draw := rand.New(rand.NewPCG(1, 2))
 	var rows []Row
