@@ -101,6 +101,7 @@ type Config struct {
 	Models   []Model
 	Web      http.Handler                               // serves what is not the API's; nil means 404
 	Height   func(context.Context) (yuma.Height, error) // the chain's latest height; nil leaves it out
+	ChainID  string                                     // for wallets in a page; empty leaves it out
 	Origins  []string                                   // web pages that may call the API, "*" for all; nil means those on this machine
 	Limits   Limits
 	Log      *slog.Logger         // nil means no log; never gets a prompt
@@ -115,6 +116,7 @@ type Gateway struct {
 	models   []*Model
 	limits   Limits
 	height   func(context.Context) (yuma.Height, error)
+	chainID  string
 	origins  []string
 	log      *slog.Logger
 	metrics  *metrics
@@ -139,6 +141,7 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{
 		limits:  c.Limits.filled(),
 		height:  c.Height,
+		chainID: c.ChainID,
 		origins: c.Origins,
 		log:     c.Log,
 		done:    make(chan struct{}),

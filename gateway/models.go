@@ -64,6 +64,7 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 
 // networkReport is the network as the gateway sees it: GET /api/network.
 type networkReport struct {
+	ChainID string         `json:"chain_id,omitempty"`
 	Height  yuma.Height    `json:"height"`  // 0 when unknown
 	Running int            `json:"running"` // requests being answered
 	Subnets []subnetReport `json:"subnets"` // one per model
@@ -118,7 +119,7 @@ func (g *Gateway) latest(ctx context.Context) yuma.Height {
 }
 
 func (g *Gateway) showNetwork(w http.ResponseWriter, r *http.Request) {
-	out := networkReport{Height: g.latest(r.Context()), Running: g.running(), Subnets: make([]subnetReport, len(g.models))}
+	out := networkReport{ChainID: g.chainID, Height: g.latest(r.Context()), Running: g.running(), Subnets: make([]subnetReport, len(g.models))}
 	for i, m := range g.models {
 		s := subnetReport{
 			Netuid: m.Netuid, Model: m.Name, Context: m.Context, MaxTokens: m.MaxTokens,

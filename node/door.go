@@ -49,7 +49,12 @@ func (d door) open(ctx context.Context) ([]service, error) {
 	if d.embedder == nil {
 		d.embedder = embedder{d.model}
 	}
+	chainID, err := d.chain.ChainID(ctx)
+	if err != nil {
+		return nil, err
+	}
 	g, err := gateway.New(gateway.Config{
+		ChainID: chainID,
 		Models: []gateway.Model{{
 			Name: d.name, Backend: backend{d.validator}, Tokenizer: d.model, Context: d.model.Model().Context,
 			Netuid: d.netuid, Validator: d.as, Temperature: 0.3, Manifest: sha256.Sum256(d.manifest),
