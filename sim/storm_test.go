@@ -92,7 +92,7 @@ func TestFailureTellsHowToSeeItAgain(t *testing.T) {
 	}
 	failed := s.safely(func() error { _, err := s.Block(); return err })
 	failure := &Failure{Seed: 3, Height: 2, Err: failed}
-	if failed == nil || errors.Unwrap(failure) != failed || !strings.Contains(failure.Error(), "make sim ARGS='-seed 3 -blocks 2'") {
+	if failed == nil || !errors.Is(failure, failed) || !strings.Contains(failure.Error(), "make sim ARGS='-seed 3 -blocks 2'") {
 		t.Errorf("state machines with different clocks agree: %v", failure)
 	}
 }

@@ -93,7 +93,7 @@ func checkFraud(cmd *cobra.Command, file, model string, reference bool) (judgeme
 	if err != nil {
 		return judgement{}, err
 	}
-	defer e.Close()
+	defer shut(e)
 	found, err := b.Check(cmd.Context(), e)
 	if err != nil {
 		return judgement{}, fmt.Errorf("%s: %w", file, err)

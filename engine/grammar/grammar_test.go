@@ -442,11 +442,11 @@ func invalid(schema, value any, defs map[string]any) string {
 	if list, ok := o["anyOf"].([]any); ok {
 		why := ""
 		for _, one := range list {
-			if w := invalid(one, value, defs); w == "" {
+			w := invalid(one, value, defs)
+			if w == "" {
 				return ""
-			} else {
-				why += w + "; "
 			}
+			why += w + "; "
 		}
 		return why
 	}

@@ -99,15 +99,6 @@ func (g *graph) repeat(rule, least, most, next int32) int32 {
 // maybe puts s, at choice, before next.
 func (g *graph) maybe(s string, next int32) int32 { return g.split(g.literal(s, next), next) }
 
-// loop returns a node that goes, any number of times, through what body builds
-// before it comes back, and then on at next.
-func (g *graph) loop(next int32, body func(again int32) int32) int32 {
-	at := g.add(node{op: opSplit})
-	first := body(at)
-	g.nodes[at].outs = []int32{first, next}
-	return at
-}
-
 // define makes a rule out of what body builds before its end.
 func (g *graph) define(body func(end int32) int32) int32 {
 	rule := g.reserve()

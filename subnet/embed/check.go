@@ -40,7 +40,7 @@ func (m *Mechanism) judge(ctx context.Context, t subnet.Trial) (verdict, error) 
 	}
 	a, err := decodeAnswer(t.Answer.Body)
 	if err != nil {
-		return cheat("%v", err), nil //nolint:nilerr // the miner failed, not we
+		return cheat("%v", err), nil
 	}
 	if broken := a.broken(len(r.Texts)); broken != "" {
 		return cheat("%s", broken), nil
