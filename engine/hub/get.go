@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func (s *site) get(ctx context.Context, at *url.URL, span string) (answer, error
 			return a, err
 		}
 		if sameHost(at, s.base) {
-			a.linked = or(a.linked, resp.Header.Get("X-Linked-Etag"))
+			a.linked = cmp.Or(a.linked, resp.Header.Get("X-Linked-Etag"))
 		}
 		switch resp.StatusCode {
 		case http.StatusOK, http.StatusPartialContent:
@@ -176,7 +177,7 @@ func sameHost(a, b *url.URL) bool { return a.Scheme == b.Scheme && strings.Equal
 // version tells an answer's file from other versions of it; it is empty where
 // nothing does. A weak ETag says nothing about bytes.
 func (a answer) version() string {
-	etag := or(a.linked, a.Header.Get("ETag"))
+	etag := cmp.Or(a.linked, a.Header.Get("ETag"))
 	if strings.HasPrefix(etag, "W/") {
 		return ""
 	}

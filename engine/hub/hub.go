@@ -11,6 +11,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -86,11 +87,11 @@ func (o Options) site() (*site, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	o.Revision = or(o.Revision, main)
-	o.Base = or(o.Base, Base)
-	o.MaxSize = or(o.MaxSize, maxSize)
-	o.Backoff = or(o.Backoff, backoff)
-	o.Idle = or(o.Idle, idle)
+	o.Revision = cmp.Or(o.Revision, main)
+	o.Base = cmp.Or(o.Base, Base)
+	o.MaxSize = cmp.Or(o.MaxSize, maxSize)
+	o.Backoff = cmp.Or(o.Backoff, backoff)
+	o.Idle = cmp.Or(o.Idle, idle)
 	o.SHA256 = strings.ToLower(o.SHA256)
 	base, err := url.Parse(o.Base)
 	if err != nil || base.Host == "" || base.User != nil || base.Scheme != "https" && base.Scheme != "http" {
@@ -114,14 +115,6 @@ func (o Options) check() error {
 		return fmt.Errorf("a size of %d, a pause of %v or a limit of %v is below zero", o.MaxSize, o.Backoff, o.Idle)
 	}
 	return nil
-}
-
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }
 
 func loopback(host string) bool {
@@ -168,7 +161,7 @@ func (s *site) locate(ctx context.Context) (target, error) {
 		}
 		a.Body.Close()
 		t.size, t.version = a.total(), a.version()
-		t.sha256 = or(sha256Of(a.linked), t.sha256)
+		t.sha256 = cmp.Or(sha256Of(a.linked), t.sha256)
 		return nil
 	})
 	if err != nil {
@@ -213,7 +206,7 @@ func (s *site) accept(t *target) error {
 	case s.o.SHA256 != "" && t.sha256 != "" && s.o.SHA256 != t.sha256:
 		return fmt.Errorf("%w: %s has %s at the hub, wanted is %s: is it another file or revision?", ErrHash, t.file, t.sha256, s.o.SHA256)
 	}
-	t.sha256 = or(s.o.SHA256, t.sha256)
+	t.sha256 = cmp.Or(s.o.SHA256, t.sha256)
 	return nil
 }
 
