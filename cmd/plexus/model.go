@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ Repositories that are not open to all need a token in the variable HF_TOKEN.`,
   plexus model fetch https://example.com/model.gguf --sha256 c2cce210…`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Dir = or(o.Dir, c.folder())
+			o.Dir = cmp.Or(o.Dir, c.folder())
 			path, err := fetchModel(cmd, o, args[0])
 			if err != nil {
 				return err
@@ -81,7 +82,7 @@ Repositories that are not open to all need a token in the variable HF_TOKEN.`,
 	}
 	cmd.Flags().StringVar(&o.Dir, "dir", "", "folder to put it into (default models in the home folder)")
 	cmd.Flags().StringVar(&o.SHA256, "sha256", "", "hash that the file must have (default what the hub tells)")
-	cmd.Flags().StringVar(&o.Base, "hub", or(os.Getenv("HF_ENDPOINT"), hub.Base), "URL of the hub, also $HF_ENDPOINT")
+	cmd.Flags().StringVar(&o.Base, "hub", cmp.Or(os.Getenv("HF_ENDPOINT"), hub.Base), "URL of the hub, also $HF_ENDPOINT")
 	return cmd
 }
 
@@ -251,9 +252,9 @@ func printModel(w io.Writer, m shelf.Model) error {
 		{"Precision", m.Precision},
 		{"Context", fmt.Sprintf("%d tokens", m.Context)},
 		{"Tokenizer", fmt.Sprintf("%s, %d tokens", m.Tokenizer, m.Vocabulary)},
-		{"Template hash", or(m.TemplateHash, "none: the file has no chat template")},
+		{"Template hash", cmp.Or(m.TemplateHash, "none: the file has no chat template")},
 		{"File hash", m.FileHash},
-		{"Source", or(m.Source, "unknown")},
+		{"Source", cmp.Or(m.Source, "unknown")},
 	} {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
 	}
