@@ -140,11 +140,17 @@ func interrupted(t *testing.T, h *fakeHub, o hub.Options) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	h.cut = func(n int) int { return n / 2 }
-	h.after = func(string) { cancel() }
+	o.Progress = func(done, _ int64) {
+		if done > 0 {
+			cancel()
+		}
+	}
 	if _, err := hub.Fetch(ctx, o); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v, want an interruption", err)
 	}
-	h.cut, h.after = nil, nil
+	h.mu.Lock()
+	h.cut = nil
+	h.mu.Unlock()
 	if info, err := os.Stat(filepath.Join(o.Dir, "m.gguf.part")); err != nil || info.Size() == 0 {
 		t.Fatalf("no part is left: %v, %v", info, err)
 	}

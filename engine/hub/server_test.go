@@ -36,10 +36,10 @@ type fakeHub struct {
 	deaf    bool // the CDN knows no ranges
 	busy    int  // answers of 503 to come
 
-	cut    func(n int) int    // bytes that the CDN sends of n before it hangs up; nil means all
-	after  func(path string)  // called when the CDN has answered
-	asked  []string           // ranges that the CDN was asked for
-	leaked []string           // Authorization headers that reached the CDN
+	cut    func(n int) int   // bytes that the CDN sends of n before it hangs up; nil means all
+	after  func(path string) // called when the CDN has answered
+	asked  []string          // ranges that the CDN was asked for
+	leaked []string          // Authorization headers that reached the CDN
 }
 
 func newHub(t *testing.T) *fakeHub {
