@@ -246,7 +246,7 @@ func TestFetchRefusesBeforeItBegins(t *testing.T) {
 	if err := syscall.Statfs(full.Dir, &disk); err != nil {
 		t.Fatal(err)
 	}
-	h.size = int64(disk.Bavail)*int64(disk.Bsize) + 1<<30
+	h.size = int64(disk.Bavail*uint64(disk.Bsize)) + 1<<30
 	full.MaxSize = 1 << 60
 	refused(t, full, "make room", "--dir")
 	noRest(t, full.Dir)

@@ -63,7 +63,8 @@ func openPart(path string) (*part, error) {
 	}
 }
 
-func (p *part) close() error { return p.f.Close() }
+// close lets go of the part, which stays.
+func (p *part) close() { p.f.Close() }
 
 func (p *part) stateFile() string { return p.path + ".json" }
 
@@ -141,5 +142,5 @@ func freeBytes(dir string) (int64, error) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, err
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
+	return int64(s.Bavail * uint64(s.Bsize)), nil
 }
