@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/stock"
@@ -57,7 +56,7 @@ func (r *lone) embed(ctx context.Context, params []byte) (subnet.Mechanism, erro
 	if err != nil {
 		return nil, err
 	}
-	e, err := r.openFile(ctx, manifest.Model)
+	e, err := r.openFile(ctx, manifest.Model, manifest.FileHash)
 	if err != nil {
 		return nil, err
 	}
@@ -73,24 +72,27 @@ func (r *lone) openEnded(ctx context.Context, params []byte) (subnet.Mechanism, 
 	if err != nil {
 		return nil, err
 	}
-	e, err := r.openFile(ctx, stock.Strong)
+	e, err := r.openFile(ctx, stock.Strong, "")
 	if err != nil {
 		return nil, err
 	}
 	return open.New(e, manifest, open.Options{Judge: e, Log: r.Log}), nil
 }
 
-// openFile opens the operator's model file, or the one of that name that ships.
-func (r *lone) openFile(ctx context.Context, name string) (engine.Checker, error) {
-	path := r.Model.File
+// openFile opens the operator's model file, the one of that name that ships, or
+// the one with that hash that was fetched.
+func (r *lone) openFile(ctx context.Context, name, hash string) (engine.Checker, error) {
+	path, err := r.Model.File, error(nil)
+	if path == "" && (name == stock.Strong || name == stock.Weak) {
+		path, err = stock.Path(r.models(), name)
+	} else if path == "" {
+		path, err = r.fetched(ctx, hash)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if path == "" {
-		if name != stock.Strong && name != stock.Weak {
-			return nil, fmt.Errorf("it declares the model %s, which does not ship with Plexus: name its file with --gguf", name)
-		}
-		var err error
-		if path, err = stock.Path(filepath.Join(r.Home, "models"), name); err != nil {
-			return nil, err
-		}
+		return nil, fmt.Errorf("it declares the model %s (sha256 %.12s…), which neither ships with Plexus nor is in %s: name its file with --gguf, or get it with plexus model fetch", name, hash, r.models())
 	}
 	e, err := r.engine(ctx, path)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/plexus-network/plexus/engine/batch"
 	"github.com/plexus-network/plexus/engine/local"
 	"github.com/plexus-network/plexus/engine/remote"
+	"github.com/plexus-network/plexus/engine/shelf"
 	"github.com/plexus-network/plexus/engine/stock"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/neuron"
@@ -186,7 +187,7 @@ func (r *lone) openModel(ctx context.Context) error {
 	if r.manifest, err = text.ParseManifest(s.KindParams); err != nil {
 		return fmt.Errorf("subnet %d: %w", r.Netuid, err)
 	}
-	path, err := r.file()
+	path, err := r.file(ctx)
 	if err != nil {
 		return err
 	}
@@ -222,7 +223,7 @@ func (r *lone) engine(ctx context.Context, path string) (engine.Checker, error) 
 }
 
 // file returns the path of the model file.
-func (r *lone) file() (string, error) {
+func (r *lone) file(ctx context.Context) (string, error) {
 	if r.Model.File != "" {
 		return r.Model.File, nil
 	}
@@ -231,10 +232,27 @@ func (r *lone) file() (string, error) {
 		name = stock.Weak
 	}
 	if name == stock.Strong || name == stock.Weak {
-		return stock.Path(filepath.Join(r.Home, "models"), name)
+		return stock.Path(r.models(), name)
 	}
-	return "", fmt.Errorf("subnet %d declares the model %s (sha256 %.12s…, %s), which does not ship with Plexus: name its file with --gguf; plexus model fetch gets one",
-		r.Netuid, r.manifest.Model, r.manifest.FileHash, r.manifest.Precision)
+	path, err := r.fetched(ctx, r.manifest.FileHash)
+	if err != nil || path != "" {
+		return path, err
+	}
+	return "", fmt.Errorf("subnet %d declares the model %s (sha256 %.12s…, %s), which neither ships with Plexus nor is in %s: name its file with --gguf, or get it with plexus model fetch NAME --sha256 %s",
+		r.Netuid, r.manifest.Model, r.manifest.FileHash, r.manifest.Precision, r.models(), r.manifest.FileHash)
+}
+
+// models is the folder of model files that all neurons of the home share.
+func (r *lone) models() string { return filepath.Join(r.Home, "models") }
+
+// fetched returns the model file of that hash that plexus model fetch, or the
+// operator, put into the folder of models; "" if there is none.
+func (r *lone) fetched(ctx context.Context, hash string) (string, error) {
+	path, err := shelf.Find(ctx, r.models(), hash)
+	if err != nil {
+		return "", fmt.Errorf("find the model with sha256 %.12s…: %w", hash, err)
+	}
+	return path, nil
 }
 
 // gateway serves users by way of a validator, if it is told where.

@@ -37,6 +37,7 @@ what they agree on.
 	add("run", newLoginCmd(), newGatewayKeysCmd())
 	add("tool", newReceiptCmd())
 	add("tool", newCalibrateCmd(), newFraudCmd())
+	add("tool", newModelCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }
