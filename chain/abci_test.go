@@ -213,18 +213,24 @@ func (b *bench) votes() abci.CommitInfo {
 // tx signs messages, with a fee in nplx.
 func (b *bench) tx(p *person, fee coin.Amount, msgs ...sdk.Msg) []byte {
 	b.t.Helper()
-	cfg := b.app.Encoding.TxConfig
-	builder := cfg.NewTxBuilder()
-	if err := builder.SetMsgs(msgs...); err != nil {
-		b.t.Fatal(err)
-	}
-	builder.SetGasLimit(4_000_000)
-	builder.SetFeeAmount(sdk.NewCoins(nplx(fee)))
 	account := b.app.Accounts.GetAccount(b.ctx(), p.address())
 	var number, sequence uint64 // of an account that does not exist yet
 	if account != nil {
 		number, sequence = account.GetAccountNumber(), max(account.GetSequence(), p.sequence)
 	}
+	return b.signed(p, number, sequence, 4_000_000, fee, msgs...)
+}
+
+// signed returns a transaction of an account's number and sequence.
+func (b *bench) signed(p *person, number, sequence, gas uint64, fee coin.Amount, msgs ...sdk.Msg) []byte {
+	b.t.Helper()
+	cfg := b.app.Encoding.TxConfig
+	builder := cfg.NewTxBuilder()
+	if err := builder.SetMsgs(msgs...); err != nil {
+		b.t.Fatal(err)
+	}
+	builder.SetGasLimit(gas)
+	builder.SetFeeAmount(sdk.NewCoins(nplx(fee)))
 	sig := signing.SignatureV2{PubKey: p.key.PubKey(), Sequence: sequence, Data: &signing.SingleSignatureData{SignMode: signing.SignMode_SIGN_MODE_DIRECT}}
 	if err := builder.SetSignatures(sig); err != nil {
 		b.t.Fatal(err)

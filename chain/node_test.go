@@ -23,13 +23,23 @@ import (
 
 // A cluster is validators of one chain in this process.
 type cluster struct {
-	t     *testing.T
+	t     testing.TB
 	cfgs  []NodeConfig
 	nodes []*Node
 }
 
 // newCluster starts n validators v0, v1, … that are neurons of one subnet.
-func newCluster(t *testing.T, n int, blockTime time.Duration) *cluster {
+func newCluster(t testing.TB, n int, blockTime time.Duration) *cluster {
+	t.Helper()
+	c := draftCluster(t, n, blockTime, func(*GenesisOptions) {})
+	for i := range c.cfgs {
+		c.start(i)
+	}
+	return c
+}
+
+// draftCluster prepares what newCluster starts. change may alter the genesis.
+func draftCluster(t testing.TB, n int, blockTime time.Duration, change func(*GenesisOptions)) *cluster {
 	t.Helper()
 	Configure()
 	c := &cluster{t: t}
@@ -49,6 +59,7 @@ func newCluster(t *testing.T, n int, blockTime time.Duration) *cluster {
 		c.cfgs = append(c.cfgs, cfg)
 	}
 	o.Subnets = []GenesisSubnet{s}
+	change(&o)
 	doc, err := Genesis(o)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +67,6 @@ func newCluster(t *testing.T, n int, blockTime time.Duration) *cluster {
 	c.nodes = make([]*Node, n)
 	for i := range c.cfgs {
 		c.cfgs[i].Genesis = doc
-		c.start(i)
 	}
 	return c
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // commitHash returns the hash of a node's own state at a height.
-func commitHash(t *testing.T, n *Node, height int64) []byte {
+func commitHash(t testing.TB, n *Node, height int64) []byte {
 	t.Helper()
 	store, ok := n.App().CommitMultiStore().(interface {
 		GetCommitInfo(int64) (*storetypes.CommitInfo, error)

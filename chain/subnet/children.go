@@ -130,9 +130,7 @@ func (k *Keeper) votes(ctx context.Context, netuid uint32, account sdk.AccAddres
 // voters returns what tells the votes of accounts on a subnet. Where nobody
 // lends, these are their stakes.
 func (k *Keeper) voters(ctx context.Context, netuid uint32) (func(sdk.AccAddress) (coin.Amount, error), error) {
-	lent := false
-	err := k.families.Walk(ctx, collections.NewPrefixedPairRange[uint32, []byte](netuid),
-		func(seat, subnetv1.Family) (bool, error) { lent = true; return true, nil })
+	lent, err := k.lends(ctx, netuid)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +138,14 @@ func (k *Keeper) voters(ctx context.Context, netuid uint32) (func(sdk.AccAddress
 		return func(account sdk.AccAddress) (coin.Amount, error) { return k.stake(ctx, account) }, nil
 	}
 	return func(account sdk.AccAddress) (coin.Amount, error) { return k.votes(ctx, netuid, account) }, nil
+}
+
+// lends tells whether there may be anybody on a subnet who lends or borrows.
+func (k *Keeper) lends(ctx context.Context, netuid uint32) (bool, error) {
+	lent := false
+	err := k.families.Walk(ctx, collections.NewPrefixedPairRange[uint32, []byte](netuid),
+		func(seat, subnetv1.Family) (bool, error) { lent = true; return true, nil })
+	return lent, err
 }
 
 // dropTake forgets what an account without a neuron takes as a child.
@@ -231,14 +237,7 @@ func (p *payroll) add(account sdk.AccAddress, amount coin.Amount) {
 
 // payDividend divides what an account earned as a validator between it and its
 // parents. An account that operates no validator claims its part later.
-func (k *Keeper) payDividend(ctx context.Context, netuid uint32, account sdk.AccAddress, earned coin.Amount, to *payroll) error {
-	if earned == 0 {
-		return nil
-	}
-	who, err := k.kin(ctx, netuid, account)
-	if err != nil {
-		return err
-	}
+func (k *Keeper) payDividend(ctx context.Context, netuid uint32, account sdk.AccAddress, who kin, earned coin.Amount, to *payroll) error {
 	if len(who.parents) > 0 {
 		f, err := k.family(ctx, netuid, account)
 		if err != nil {

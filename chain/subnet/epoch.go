@@ -279,13 +279,25 @@ func (k *Keeper) seats(ctx context.Context, s *subnetv1.Subnet, mechanism uint32
 func (k *Keeper) payOut(ctx context.Context, s *subnetv1.Subnet, in *yuma.Input, accounts []sdk.AccAddress, out *yuma.Result) (coin.Amount, error) {
 	var returned coin.Amount
 	var pay payroll
+	lent, err := k.lends(ctx, s.Netuid)
+	if err != nil {
+		return 0, err
+	}
 	for uid, o := range out.Neurons {
 		claimable := o.Mined
 		if in.Neurons[uid].Owner {
 			returned, claimable = o.Mined, 0
 		}
-		if err := k.payDividend(ctx, s.Netuid, accounts[uid], o.Validated, &pay); err != nil {
-			return 0, err
+		if o.Validated > 0 {
+			who := kin{own: in.Neurons[uid].Stake} // where nobody lends, all vote with their own stake
+			if lent {
+				if who, err = k.kin(ctx, s.Netuid, accounts[uid]); err != nil {
+					return 0, err
+				}
+			}
+			if err := k.payDividend(ctx, s.Netuid, accounts[uid], who, o.Validated, &pay); err != nil {
+				return 0, err
+			}
 		}
 		if err := k.credit(ctx, accounts[uid], claimable); err != nil {
 			return 0, err
