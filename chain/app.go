@@ -67,6 +67,7 @@ import (
 	authzpkg "github.com/cosmos/cosmos-sdk/x/authz"
 
 	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/registry"
 	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
 )
@@ -83,6 +84,7 @@ type App struct {
 	Distribution distrkeeper.Keeper
 	Emission     *emission.Keeper
 	Subnets      *subnet.Keeper
+	Registry     *registry.Keeper
 
 	slashing   slashingkeeper.Keeper
 	gov        *govkeeper.Keeper
@@ -128,7 +130,7 @@ var storeNames = []string{
 	authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, distrtypes.StoreKey,
 	slashingtypes.StoreKey, govtypes.StoreKey, consensustypes.StoreKey, upgradetypes.StoreKey,
 	evidencetypes.StoreKey, feegrant.StoreKey, authzkeeper.StoreKey,
-	emission.ModuleName, subnet.ModuleName,
+	emission.ModuleName, subnet.ModuleName, registry.ModuleName,
 }
 
 // governance returns the address of x/gov, which may change parameters.
@@ -206,42 +208,45 @@ func (a *App) makeKeepers(home string, log cosmoslog.Logger) {
 		a.Accounts.AddressCodec(), blockInfo{})
 	a.Emission = emission.NewKeeper(cdc, store(emission.ModuleName), a.Bank, a.Staking, a.Distribution, authority)
 	a.Subnets = subnet.NewKeeper(cdc, store(subnet.ModuleName), a.Emission, a.Staking, a.Accounts.AddressCodec(), authority)
+	a.Registry = registry.NewKeeper(cdc, store(registry.ModuleName), a.Subnets, a.Accounts.AddressCodec(), authority)
 }
 
 // makeModules plugs the keepers in, and sets who comes when in a block.
 func (a *App) makeModules() error {
-	cdc, registry := a.Encoding.Codec, a.Encoding.Registry
+	cdc, interfaces := a.Encoding.Codec, a.Encoding.Registry
 	a.modules = module.NewManager(
 		auth.NewAppModule(cdc, a.Accounts, nil),
 		bank.NewAppModule(cdc, a.Bank.(meteredBank).BaseKeeper, a.Accounts), // its messages burn nothing, and want this type
 		distr.NewAppModule(cdc, a.Distribution, a.Accounts, a.Bank, a.Staking),
 		staking.NewAppModule(cdc, a.Staking, a.Accounts, a.Bank),
-		slashing.NewAppModule(cdc, a.slashing, a.Accounts, a.Bank, a.Staking, registry),
+		slashing.NewAppModule(cdc, a.slashing, a.Accounts, a.Bank, a.Staking, interfaces),
 		gov.NewAppModule(cdc, a.gov, a.Accounts, a.Bank),
 		evidence.NewAppModule(*a.evidence),
-		feegrantmodule.NewAppModule(cdc, a.Accounts, a.Bank, a.feegrant, registry),
-		authzmodule.NewAppModule(cdc, a.authz, a.Accounts, a.Bank, registry),
+		feegrantmodule.NewAppModule(cdc, a.Accounts, a.Bank, a.feegrant, interfaces),
+		authzmodule.NewAppModule(cdc, a.authz, a.Accounts, a.Bank, interfaces),
 		upgrade.NewAppModule(a.upgrade, a.Accounts.AddressCodec()),
 		consensus.NewAppModule(cdc, a.consensus),
 		emission.NewModule(a.Emission),
 		subnet.NewModule(a.Subnets),
+		registry.NewModule(a.Registry),
 		genutil.NewAppModule(a.Accounts, a.Staking, a, a.Encoding.TxConfig),
 	)
 	a.basics = module.NewBasicManagerFromManager(a.modules, map[string]module.AppModuleBasic{
 		genutiltypes.ModuleName: genutil.NewAppModuleBasic(genutiltypes.DefaultMessageValidator),
 	})
 	a.basics.RegisterLegacyAminoCodec(a.Encoding.Amino)
-	a.basics.RegisterInterfaces(registry)
+	a.basics.RegisterInterfaces(interfaces)
 
 	a.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
 	a.modules.SetOrderBeginBlockers(emission.ModuleName, distrtypes.ModuleName, slashingtypes.ModuleName,
 		evidencetypes.ModuleName, stakingtypes.ModuleName, authzpkg.ModuleName)
-	a.modules.SetOrderEndBlockers(subnet.ModuleName, banktypes.ModuleName, govtypes.ModuleName, stakingtypes.ModuleName, feegrant.ModuleName)
+	a.modules.SetOrderEndBlockers(registry.ModuleName, subnet.ModuleName, banktypes.ModuleName, govtypes.ModuleName,
+		stakingtypes.ModuleName, feegrant.ModuleName)
 	order := []string{
 		consensustypes.ModuleName, authtypes.ModuleName, banktypes.ModuleName, distrtypes.ModuleName,
 		stakingtypes.ModuleName, slashingtypes.ModuleName, govtypes.ModuleName, evidencetypes.ModuleName,
 		authzpkg.ModuleName, feegrant.ModuleName, upgradetypes.ModuleName,
-		emission.ModuleName, subnet.ModuleName, genutiltypes.ModuleName,
+		emission.ModuleName, subnet.ModuleName, registry.ModuleName, genutiltypes.ModuleName,
 	}
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
@@ -294,6 +299,9 @@ func (a *App) Check(ctx context.Context) error {
 		return err
 	}
 	if err := a.Subnets.Check(ctx); err != nil {
+		return err
+	}
+	if err := a.Registry.Check(ctx); err != nil {
 		return err
 	}
 	total := sdk.NewCoins()

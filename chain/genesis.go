@@ -26,8 +26,10 @@ import (
 	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
+	registryv1 "github.com/plexus-network/plexus/api/plexus/registry/v1"
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/registry"
 	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
 )
@@ -42,8 +44,9 @@ type GenesisOptions struct {
 	Hotkeys    []GenesisHotkey  // who may act for whom
 	Accounts   []GenesisAccount // test networks only: there is no pre-mine
 
-	SubnetParams *subnetv1.Params // nil means the defaults
-	Unbonding    time.Duration    // 0 means 21 days
+	SubnetParams   *subnetv1.Params   // nil means the defaults
+	RegistryParams *registryv1.Params // nil means the defaults
+	Unbonding      time.Duration      // 0 means 21 days
 }
 
 // A GenesisValidator produces blocks from the first on. Nobody owns its stake:
@@ -98,7 +101,7 @@ func Genesis(o GenesisOptions) (*genutiltypes.AppGenesis, error) {
 	}
 	state := app.basics.DefaultGenesis(app.Encoding.Codec)
 	d := draft{GenesisOptions: o, app: app, state: state}
-	for _, part := range []func() error{d.accounts, d.bank, d.staking, d.chores, d.hotkeys, d.emission, d.subnets} {
+	for _, part := range []func() error{d.accounts, d.bank, d.staking, d.chores, d.hotkeys, d.emission, d.subnets, d.registry} {
 		if err := part(); err != nil {
 			return nil, fmt.Errorf("genesis: %w", err)
 		}
@@ -294,6 +297,8 @@ func (d *draft) chores() error {
 var hotkeyMessages = []sdk.Msg{
 	&subnetv1.MsgSetWeights{}, &subnetv1.MsgSetWeightsBatch{}, &subnetv1.MsgCommitWeights{}, &subnetv1.MsgRevealWeights{},
 	&subnetv1.MsgUpdateAxon{}, &subnetv1.MsgSetCommitment{},
+	&registryv1.MsgRegisterManifest{}, &registryv1.MsgCommitAudit{}, &registryv1.MsgRevealAudit{},
+	&registryv1.MsgReportFraud{}, &registryv1.MsgVoteFraud{}, &registryv1.MsgPublishRoot{},
 }
 
 // hotkeys grants every hotkey its messages, by x/authz, and their fees, by
@@ -365,6 +370,15 @@ func (d *draft) subnets() error {
 		state.Subnets = append(state.Subnets, g)
 	}
 	return d.set(subnet.ModuleName, state)
+}
+
+// registry sets the registry's parameters; it begins empty.
+func (d *draft) registry() error {
+	state := registry.DefaultGenesis()
+	if d.RegistryParams != nil {
+		state.Params = *d.RegistryParams
+	}
+	return d.set(registry.ModuleName, state)
 }
 
 // consensusParams bounds blocks to 4 MiB and 200 million gas, and keeps

@@ -14,8 +14,8 @@ import (
 	"github.com/plexus-network/plexus/coin"
 )
 
-// registry reads a file that tells wallets of the chain.
-func registry(t *testing.T, name string, to any) {
+// listed reads a file that tells wallets of the chain.
+func listed(t *testing.T, name string, to any) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "deploy", "registry", "plexus", name))
 	if err != nil {
@@ -77,7 +77,7 @@ func TestRegistryTellsTheTruth(t *testing.T) {
 			} `json:"sdk"`
 		} `json:"codebase"`
 	}
-	registry(t, "chain.json", &chain)
+	listed(t, "chain.json", &chain)
 	config := sdk.GetConfig()
 	stake, err := b.app.Staking.GetParams(b.ctx())
 	if err != nil {
@@ -117,7 +117,7 @@ func TestRegistryTellsTheTruth(t *testing.T) {
 			Symbol  string                `json:"symbol"`
 		} `json:"assets"`
 	}
-	registry(t, "assetlist.json", &list)
+	listed(t, "assetlist.json", &list)
 	meta, ok := b.app.Bank.GetDenomMetaData(b.ctx(), coin.Denom)
 	if !ok || list.Name != chain.Name || len(list.Assets) != 1 {
 		t.Fatalf("metadata %v, list of %q with %d assets", ok, list.Name, len(list.Assets))

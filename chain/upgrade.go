@@ -7,6 +7,8 @@ import (
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+
+	"github.com/plexus-network/plexus/chain/registry"
 )
 
 // A release takes a chain from one version of this software to the next, at
@@ -21,7 +23,9 @@ type release struct {
 // releases lists all upgrades that this software can do, oldest first. One that
 // a chain has behind it stays: a node may have to replay it.
 var releases = []release{
-	{name: "v2"}, // the emission's clock in one record; defaults for newer parameters of subnets
+	// The emission's clock in one record; defaults for newer parameters of
+	// subnets; the registry.
+	{name: "v2", stores: storetypes.StoreUpgrades{Added: []string{registry.ModuleName}}},
 }
 
 // setUpgrades readies the state machine for planned upgrades. home may be empty

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,14 +17,17 @@ import (
 	dbm "github.com/cosmos/cosmos-db"
 
 	"github.com/cosmos/cosmos-sdk/baseapp"
+	"github.com/cosmos/cosmos-sdk/store/v2/rootmulti"
 	"github.com/cosmos/cosmos-sdk/store/v2/snapshots"
 	snapshottypes "github.com/cosmos/cosmos-sdk/store/v2/snapshots/types"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/registry"
 	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
 )
@@ -94,6 +99,35 @@ func restored(t *testing.T, s snapshottypes.Snapshot, chunks [][]byte, hash []by
 	return app, db
 }
 
+// v1Stores returns the database that version 1 left: its stores are those of
+// this software but the ones that came later.
+func v1Stores(t *testing.T, s snapshottypes.Snapshot, chunk []byte) dbm.DB {
+	t.Helper()
+	db := dbm.NewMemDB()
+	stores := rootmulti.NewStore(db, cosmosLog(nil))
+	stores.SetIAVLSyncPruning(true)
+	for _, key := range storetypes.NewKVStoreKeys(storeNames...) {
+		if key.Name() != registry.ModuleName {
+			stores.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
+		}
+	}
+	if err := stores.LoadLatestVersion(); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := snapshots.NewStore(dbm.NewMemDB(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	takes := snapshots.NewManager(kept, snapshottypes.NewSnapshotOptions(0, 0), stores, nil, cosmosLog(nil))
+	if err := takes.Restore(s); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := takes.RestoreChunk(chunk); err != nil || !done {
+		t.Fatalf("the fixture's chunk: %v, %v", done, err)
+	}
+	return db
+}
+
 // v1Bench returns the chain that version 1 left, in this software.
 func v1Bench(t *testing.T) *bench {
 	t.Helper()
@@ -108,10 +142,19 @@ func v1Bench(t *testing.T) *bench {
 	}
 	sum := sha256.Sum256(chunk)
 	b := &bench{t: t, step: time.Second, time: v1Time, people: map[string]*person{}, absent: map[int]bool{}, initial: 1}
-	b.app, b.db = restored(t, snapshottypes.Snapshot{
+	b.db = v1Stores(t, snapshottypes.Snapshot{
 		Height: v1Height, Format: snapshottypes.CurrentFormat, Chunks: 1, Hash: sum[:],
 		Metadata: snapshottypes.Metadata{ChunkHashes: [][]byte{sum[:]}},
-	}, [][]byte{chunk}, hash)
+	}, chunk)
+	home := t.TempDir()
+	note := fmt.Sprintf(`{"name":"v2","height":%d}`, v1Height+1) // which the old software wrote when it stopped
+	if err := errors.Join(os.Mkdir(filepath.Join(home, "data"), 0o700), os.WriteFile(filepath.Join(home, "data", "upgrade-info.json"), []byte(note), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	b.app, err = NewApp(AppOptions{DB: b.db, Home: home, ChainID: "plexus-test", Base: []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"v0", "v1", "v2"} {
 		b.validators = append(b.validators, b.person(name))
 	}

@@ -2,10 +2,7 @@ package node
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/gateway/access"
@@ -58,7 +55,7 @@ func (d door) guard(ctx context.Context) (*access.Access, *receipt.Archive, []se
 			e, err := chain.Epoch(ctx)
 			return e.Number, err
 		},
-		Publisher: commitment{d.chain, d.actor, d.netuid},
+		Publisher: rolls{d.chain, d.actor, d.netuid},
 		Log:       d.log.With("role", "receipts"),
 	})
 	return who, receipts, []service{
@@ -79,23 +76,27 @@ func rate(v *neuron.Validator) int64 {
 	return int64(all)
 }
 
-// commitment publishes roots in the public metadata of the validator's neuron.
-type commitment struct {
+// rolls publishes roots in the chain's registry.
+type rolls struct {
 	client *ledger.Client
 	actor  ledger.Actor
 	netuid yuma.Netuid
 }
 
-// Publish replaces the metadata by the roots.
-func (c commitment) Publish(ctx context.Context, roots []receipt.Root) error {
-	data, err := json.Marshal(map[string]any{"plexus_receipts_v1": roots})
+// Publish adds the roots of epochs after the latest that is published: one that
+// is published stays as it is.
+func (r rolls) Publish(ctx context.Context, roots []receipt.Root) error {
+	kept, err := r.client.Conduct(ctx, r.netuid, r.actor.Account())
 	if err != nil {
 		return err
 	}
-	err = c.client.SetCommitment(ctx, c.actor, c.netuid, data)
-	var refused *ledger.TxError
-	if errors.As(err, &refused) && strings.Contains(refused.Error(), "commitments of a neuron") {
-		return fmt.Errorf("%w: %w", receipt.ErrLater, err)
+	for _, root := range roots {
+		if kept.Roots > 0 && root.Epoch <= kept.LatestRoot {
+			continue
+		}
+		if err := r.client.PublishRoot(ctx, r.actor, r.netuid, root.Epoch, root.Root, root.Receipts); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	"github.com/cosmos/cosmos-sdk/x/feegrant"
 
+	registryv1 "github.com/plexus-network/plexus/api/plexus/registry/v1"
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/coin"
 )
@@ -23,6 +24,12 @@ func HotkeyMessages() []string {
 		sdk.MsgTypeURL(&subnetv1.MsgRevealWeights{}),
 		sdk.MsgTypeURL(&subnetv1.MsgUpdateAxon{}),
 		sdk.MsgTypeURL(&subnetv1.MsgSetCommitment{}),
+		sdk.MsgTypeURL(&registryv1.MsgRegisterManifest{}),
+		sdk.MsgTypeURL(&registryv1.MsgCommitAudit{}),
+		sdk.MsgTypeURL(&registryv1.MsgRevealAudit{}),
+		sdk.MsgTypeURL(&registryv1.MsgReportFraud{}),
+		sdk.MsgTypeURL(&registryv1.MsgVoteFraud{}),
+		sdk.MsgTypeURL(&registryv1.MsgPublishRoot{}),
 	}
 }
 

@@ -12,6 +12,7 @@ type Candidate struct {
 	Emission   coin.Amount // earned in the last epoch
 	Registered Height
 	Protected  bool // never to be pruned, as the owner's
+	Convicted  bool // to be pruned before all others, protected or not
 }
 
 // Prune returns the uid that a full subnet gives to the next registration at
@@ -19,16 +20,18 @@ type Candidate struct {
 // immunity blocks.
 //
 // The one that earned least goes, among equals the oldest, then the lowest
-// uid. Neurons that are not immune go first, but only while more than minFree
+// uid. One that was convicted goes before all others. Neurons that are not immune go first, but only while more than minFree
 // of them are left: otherwise the worst of the immune makes room, so that a
 // flood of registrations cannot drive out all that have proven themselves.
 // Where there are no immune neurons, the worst of the others goes.
 func Prune(candidates []Candidate, block Height, immunity Blocks, minFree int) (UID, bool) {
-	var free, immune *Candidate
+	var free, immune, convict *Candidate
 	frees := 0
 	for i := range candidates {
 		c := &candidates[i]
 		switch {
+		case c.Convicted:
+			convict = worse(convict, c)
 		case c.Protected:
 		case block.Since(c.Registered) < immunity:
 			immune = worse(immune, c)
@@ -38,6 +41,8 @@ func Prune(candidates []Candidate, block Height, immunity Blocks, minFree int) (
 		}
 	}
 	switch {
+	case convict != nil:
+		return convict.UID, true
 	case free != nil && (frees > minFree || immune == nil):
 		return free.UID, true
 	case immune != nil:

@@ -299,7 +299,7 @@ func (k *Keeper) payOut(ctx context.Context, s *subnetv1.Subnet, in *yuma.Input,
 				return 0, err
 			}
 		}
-		if err := k.credit(ctx, accounts[uid], claimable); err != nil {
+		if err := k.creditMined(ctx, s, accounts[uid], claimable); err != nil {
 			return 0, err
 		}
 	}

@@ -125,6 +125,9 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *subnetv1.GenesisState) erro
 			return err
 		}
 	}
+	if err := k.initEarnings(ctx, g.Earnings); err != nil {
+		return err
+	}
 	if slices.ContainsFunc(g.Subnets, func(s subnetv1.SubnetGenesis) bool { return s.Subnet.Share != 0 }) {
 		return nil
 	}
@@ -236,6 +239,12 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*subnetv1.GenesisState, err
 	read(func() error {
 		return k.claimable.Walk(ctx, nil, func(account []byte, amount uint64) (bool, error) {
 			g.Claimable = append(g.Claimable, subnetv1.Claimable{Account: k.text(account), Amount: amount})
+			return false, nil
+		})
+	})
+	read(func() error {
+		return k.earnings.Walk(ctx, nil, func(_ earner, e subnetv1.Earning) (bool, error) {
+			g.Earnings = append(g.Earnings, e)
 			return false, nil
 		})
 	})
@@ -393,7 +402,7 @@ func (k *Keeper) Check(ctx context.Context) error {
 	if accounts != seats {
 		return fmt.Errorf("%d accounts for %d uids", accounts, seats)
 	}
-	return k.checkDissolved(ctx)
+	return errors.Join(k.checkDissolved(ctx), k.checkEarnings(ctx))
 }
 
 // checkSubnet checks one subnet.

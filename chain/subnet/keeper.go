@@ -102,6 +102,7 @@ type Keeper struct {
 	families    collections.Map[seat, subnetv1.Family]
 	parents     collections.KeySet[collections.Triple[uint32, []byte, []byte]] // subnet, child, parent
 
+	earnings   collections.Map[earner, subnetv1.Earning]
 	dissolving collections.Map[uint32, subnetv1.Subnet] // gone, but for what is left to sweep
 	latest     collections.Item[uint32]                 // netuid of the subnet registered last
 }
@@ -140,6 +141,8 @@ func NewKeeper(cdc codec.BinaryCodec, s store.KVStoreService, e Emission, v vali
 			collections.PairKeyCodec(collections.Uint32Key, collections.BytesKey), codec.CollValue[subnetv1.Family](cdc)),
 		parents: collections.NewKeySet(sb, collections.NewPrefix(45), "parents",
 			collections.TripleKeyCodec(collections.Uint32Key, collections.BytesKey, collections.BytesKey)),
+		earnings: collections.NewMap(sb, collections.NewPrefix(16), "earnings",
+			collections.PairKeyCodec(collections.BytesKey, collections.Uint32Key), codec.CollValue[subnetv1.Earning](cdc)),
 		dissolving: collections.NewMap(sb, collections.NewPrefix(14), "dissolving", collections.Uint32Key, codec.CollValue[subnetv1.Subnet](cdc)),
 		latest:     collections.NewItem(sb, collections.NewPrefix(15), "latest", collections.Uint32Value),
 	}

@@ -117,6 +117,9 @@ func (m msgs) UpdateAxon(ctx context.Context, msg *subnetv1.MsgUpdateAxon) (*sub
 	if err != nil {
 		return nil, err
 	}
+	if n.ExpelledAt != 0 {
+		return nil, sdkerrors.ErrUnauthorized.Wrapf("uid %d of subnet %d was convicted of fraud at height %d and serves no more: register anew when the slot is given away", n.Uid, s.Netuid, n.ExpelledAt)
+	}
 	if err := axonReady(n, s.Hyperparameters, now(ctx)); err != nil {
 		return nil, err
 	}
@@ -231,7 +234,7 @@ func (m msgs) Claim(ctx context.Context, msg *subnetv1.MsgClaim) (*subnetv1.MsgC
 	if amount == 0 {
 		return nil, sdkerrors.ErrInvalidRequest.Wrapf("account %s has nothing to claim", msg.Account)
 	}
-	if err := m.claimable.Remove(ctx, account); err != nil {
+	if err := errors.Join(m.claimable.Remove(ctx, account), m.earnings.Clear(ctx, earningsOf(account))); err != nil {
 		return nil, err
 	}
 	if err := m.emission.Pay(ctx, account, amount); err != nil {

@@ -130,6 +130,7 @@ func (k *Keeper) prunable(ctx context.Context, s *subnetv1.Subnet) (uint32, erro
 			UID:        yuma.UID(n.Uid),
 			Registered: yuma.Height(n.RegisteredAt),
 			Protected:  n.Account == s.Owner,
+			Convicted:  n.ExpelledAt != 0,
 		}
 		if int(n.Uid) < len(earned) {
 			c.Emission = earned[n.Uid]

@@ -223,7 +223,7 @@ func (k *Keeper) moveClaim(ctx context.Context, r *rotation) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(k.claimable.Remove(ctx, r.from), k.credit(ctx, r.to, amount))
+	return errors.Join(k.claimable.Remove(ctx, r.from), k.credit(ctx, r.to, amount), k.moveEarnings(ctx, r.from, r.to))
 }
 
 // moveRides moves the latest free messages, so that a rotation earns no more of

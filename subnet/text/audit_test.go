@@ -2,6 +2,8 @@ package text
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"math"
 	"os"
@@ -204,5 +206,15 @@ func TestAnySamplerChallengesCold(t *testing.T) {
 	}
 	if rejected, _ := b.run(own, 2, 20); rejected {
 		t.Error("luck of its own is what this manifest allows")
+	}
+}
+
+// The chain reckons the same hash: the constant stands in its tests too
+// (chain/fraud_test.go).
+func TestAuditHashIsTheChains(t *testing.T) {
+	const want = "d05db71c534741c9ad163501c9c7fb7c45082c56b46650a65b980ca5cf0b5fae"
+	hash := AuditHash(sha256.Sum256([]byte("secret")))
+	if got := hex.EncodeToString(hash[:]); got != want {
+		t.Errorf("the commitment to the seed SHA-256(secret) is %s, want %s", got, want)
 	}
 }
