@@ -238,11 +238,11 @@ func sizes(t testing.TB, home string) map[string]int64 {
 	data, sum := filepath.Join(home, "data"), map[string]int64{}
 	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
-			return nil // a database may drop a file at any time
+			return nil //nolint:nilerr // a database may drop a file at any time
 		}
 		info, err := d.Info()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // the same
 		}
 		name, _ := filepath.Rel(data, path)
 		if folder, _, ok := strings.Cut(name, string(filepath.Separator)); ok {
