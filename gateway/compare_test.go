@@ -152,7 +152,8 @@ func BenchmarkCompare(b *testing.B) {
 	self := must(os.Executable())
 	launch(b, mockURL, []string{roleVariable + "=mock"}, self)
 	conf := filepath.Join(b.TempDir(), "nginx.conf")
-	if err := os.WriteFile(conf, []byte(nginxConf), 0o600); err != nil {
+	text := strings.ReplaceAll(nginxConf, "PIDFILE", filepath.Join(b.TempDir(), "nginx.pid"))
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	ways := []proxied{
@@ -195,7 +196,8 @@ func launch(b *testing.B, url string, env []string, name string, args ...string)
 	return 0
 }
 
-const nginxConf = `daemon off; worker_processes 2; pid /dev/null; error_log /dev/null;
+// nginx removes its pid file when it ends, whatever that is.
+const nginxConf = `daemon off; worker_processes 2; pid PIDFILE; error_log /dev/null;
 events { worker_connections 4096; }
 http {
 	access_log off; client_body_temp_path /tmp/plexus-compare-body; proxy_temp_path /tmp/plexus-compare-proxy;
