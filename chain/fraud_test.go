@@ -163,10 +163,11 @@ func TestMoreThanAThirdAcquit(t *testing.T) {
 	if n := b.neuron("cheat"); n.Claimable == 0 || n.Neuron.ExpelledAt != 0 {
 		t.Errorf("the acquitted is %+v", n)
 	}
-	for evidence, want := range map[string]string{"proof": "was the evidence of case 1", "other proof": ""} {
-		if log := b.do(b.validators[1], b.report(b.validators[1], "cheat", evidence)); !strings.Contains(log, want) || want == "" && log != "" {
-			t.Errorf("reported again with %q: %q, want %q", evidence, log, want)
-		}
+	if log := b.do(b.validators[1], b.report(b.validators[1], "cheat", "proof")); !strings.Contains(log, "was the evidence of case 1") {
+		t.Errorf("reported again with the same evidence: %q", log)
+	}
+	if log := b.do(b.validators[1], b.report(b.validators[1], "cheat", "other proof")); log != "" {
+		t.Errorf("reported again with other evidence: %q", log)
 	}
 }
 

@@ -154,7 +154,8 @@ func TestGivesUp(t *testing.T) {
 	before := children(t, os.Getpid())
 	// Slow enough to be caught in the middle.
 	e := open(t, enginetest.RandomModel(t, enginetest.Shape{Dim: 256, Layers: 4, Context: 1024}), options())
-	_, err := e.Chat(t.Context(), engine.ChatRequest{Prompt: "a", Sampling: engine.Sampling{Temperature: 1}}, func(engine.Delta) error {
+	long := engine.Constraint{Form: engine.JSONSchema, Schema: []byte(`{"type":"string","minLength":800}`)} // whatever the processor rounds to
+	_, err := e.Chat(t.Context(), engine.ChatRequest{Prompt: "a", Constraint: long, Sampling: engine.Sampling{Temperature: 1}}, func(engine.Delta) error {
 		for _, pid := range children(t, os.Getpid()) {
 			if !slices.Contains(before, pid) {
 				_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
