@@ -36,30 +36,27 @@ func queryCommands() []*autocliv1.RpcCommandOptions {
 	}
 }
 
-// txCommands describes the transactions.
+// txCommands describes the transactions whose commands follow from the message.
 func txCommands() []*autocliv1.RpcCommandOptions {
-	return []*autocliv1.RpcCommandOptions{
+	commands := []*autocliv1.RpcCommandOptions{
 		{RpcMethod: "RegisterSubnet", Use: "register-subnet [kind] [name]", Short: "Make a subnet by burning its price", PositionalArgs: args("kind", "name")},
 		{RpcMethod: "RegisterNeuron", Use: "register-neuron [netuid]", Short: "Take a slot on a subnet by burning its price", PositionalArgs: args("netuid")},
 		{RpcMethod: "UpdateAxon", Use: "update-axon [netuid] [peer-id]", Short: "Bind a peer id to a neuron", PositionalArgs: args("netuid", "peer_id")},
-		{RpcMethod: "SetWeights", Use: "set-weights [netuid]", Short: "Replace a validator's weights", PositionalArgs: args("netuid")},
-		{RpcMethod: "CommitWeights", Use: "commit-weights [netuid]", Short: "Hide weights behind their hash", PositionalArgs: args("netuid")},
-		{RpcMethod: "RevealWeights", Use: "reveal-weights [netuid]", Short: "Show the weights of a commit", PositionalArgs: args("netuid")},
-		{RpcMethod: "SetWeightsBatch", Skip: true}, // by set-weights with several subnets
-		{RpcMethod: "RegisterByWork", Skip: true},  // by register-neuron --pow
-		{RpcMethod: "SetCommitment", Use: "commit [netuid] [data]", Short: "Replace a neuron's public metadata", PositionalArgs: args("netuid", "data")},
-		{RpcMethod: "SetChildren", Skip: true}, // children takes loans as people write them
 		{RpcMethod: "SetChildTake", Use: "set-child-take [netuid] [take]", Short: "Replace what the account keeps of lent stake's dividends, of 65535", PositionalArgs: args("netuid", "take")},
 		{RpcMethod: "Rotate", Use: "rotate [to]", Short: "Move all that the account owns on subnets to another", PositionalArgs: args("to")},
 		{RpcMethod: "Claim", Use: "claim", Short: "Pay out what the account earned as a miner or an owner"},
 		{RpcMethod: "UpdateSubnet", Use: "update-subnet [netuid]", Short: "Change a subnet's hyperparameters, name or kind parameters", PositionalArgs: args("netuid")},
-		{RpcMethod: "SetIdentity", Use: "set-identity [netuid]", Short: "Replace a subnet's description, url, contact and metadata", PositionalArgs: args("netuid")},
-		{RpcMethod: "SetMechanisms", Use: "set-mechanisms [netuid] [count]", Short: "Set how many mechanisms a subnet has and how they share its emission", PositionalArgs: args("netuid", "count")},
 		{RpcMethod: "OfferSubnet", Use: "offer-subnet [netuid] [heir]", Short: "Offer a subnet to a new owner", PositionalArgs: args("netuid", "heir")},
 		{RpcMethod: "AcceptSubnet", Use: "accept-subnet [netuid]", Short: "Take a subnet that was offered", PositionalArgs: args("netuid")},
-		{RpcMethod: "DissolveSubnet", Skip: true}, // by a proposal of governance only, as is the next
-		{RpcMethod: "UpdateParams", Skip: true},
 	}
+	for _, m := range []string{
+		"SetWeights", "CommitWeights", "RevealWeights", "SetWeightsBatch", // cmd/plexus takes rows as people write them,
+		"SetChildren", "SetIdentity", "SetMechanisms", "SetCommitment", "RegisterByWork", // and so on;
+		"DissolveSubnet", "UpdateParams", // these are proposals of governance
+	} {
+		commands = append(commands, &autocliv1.RpcCommandOptions{RpcMethod: m, Skip: true})
+	}
+	return commands
 }
 
 // args returns the fields that a command takes by position.

@@ -45,7 +45,7 @@ func (m msgs) owned(ctx context.Context, netuid uint32, authority string) (subne
 // depends on cannot change.
 func thawed(s *subnetv1.Subnet, p subnetv1.Params, now int64) error {
 	freeze := int64(min(p.Freeze, s.Hyperparameters.Tempo/2))
-	if left := s.NextEpoch - now; left <= freeze {
+	if left := s.NextEpoch - now; freeze > 0 && left <= freeze {
 		return sdkerrors.ErrInvalidRequest.Wrapf("hyperparameters are frozen for the last %s before an epoch: wait %s",
 			blocks(freeze), blocks(max(left, 0)+1))
 	}

@@ -1,7 +1,15 @@
 package main
 
 import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -14,5 +22,66 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs every script of testdata.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata"})
+	testscript.Run(t, testscript.Params{
+		Dir:  "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"quicken": quicken, "until": until},
+	})
+}
+
+// quicken changes the genesis of the homes below a folder, so that a script
+// need not wait for days: "quicken FOLDER OWNER PARAMS". OWNER is a file with
+// an address, PARAMS one of JSON: what to replace in the parameters of subnet and gov, and in the
+// hyperparameters of the root; with these there is a subnet 1 of OWNER too.
+func quicken(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: quicken FOLDER OWNER PARAMS")
+	}
+	var p struct{ Subnet, Gov, Hyperparameters map[string]any }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[2])), &p))
+	files, err := filepath.Glob(ts.MkAbs(filepath.Join(args[0], "node*", "config", "genesis.json")))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("no genesis below %s", args[0])
+	}
+	for _, file := range files {
+		var g map[string]any
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &g))
+		state := g["app_state"].(map[string]any)
+		subnet := state["subnet"].(map[string]any)
+		maps.Copy(subnet["params"].(map[string]any), p.Subnet)
+		maps.Copy(state["gov"].(map[string]any)["params"].(map[string]any), p.Gov)
+		root := subnet["subnets"].([]any)[0].(map[string]any)
+		demo := maps.Clone(root)
+		record := maps.Clone(root["subnet"].(map[string]any))
+		maps.Copy(record, map[string]any{"netuid": 1, "owner": strings.TrimSpace(ts.ReadFile(args[1])), "kind": "text", "name": "demo"})
+		h := maps.Clone(record["hyperparameters"].(map[string]any))
+		maps.Copy(h, p.Hyperparameters)
+		record["hyperparameters"], demo["subnet"] = h, record
+		subnet["subnets"] = append(subnet["subnets"].([]any), demo)
+		b, err := json.MarshalIndent(g, "", "  ")
+		ts.Check(err)
+		ts.Check(os.WriteFile(file, b, 0o600))
+	}
+}
+
+// until runs a command again and again until it prints what a regular
+// expression matches: "until REGEXP COMMAND...".
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until REGEXP COMMAND...")
+	}
+	want := regexp.MustCompile("(?m)" + args[0])
+	var out []byte
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		path, err := exec.LookPath(args[1])
+		ts.Check(err)
+		cmd := exec.Command(path, args[2:]...)
+		cmd.Dir = ts.MkAbs(".")
+		cmd.Env = append(os.Environ(), "PLEXUS_HOME="+ts.Getenv("PLEXUS_HOME"))
+		if out, _ = cmd.CombinedOutput(); want.Match(out) {
+			ts.Logf("%s", out)
+			return
+		}
+	}
+	ts.Fatalf("a minute later %q does not match %q:\n%s", args[1:], args[0], out)
 }

@@ -75,7 +75,7 @@ setting weights and updating an axon are free.`,
 		return nil, err
 	}
 	builder := &autocli.Builder{Builder: flagBuilder, AddTxConnFlags: func(*cobra.Command) {}}
-	for _, name := range []string{"subnet", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz", "feegrant", "upgrade"} {
+	for _, name := range []string{"subnet", "registry", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz", "feegrant", "upgrade"} {
 		sub, err := c.module(name, builder)
 		if err != nil {
 			return nil, fmt.Errorf("transactions of %s: %w", name, err)
@@ -87,9 +87,7 @@ setting weights and updating an axon are free.`,
 	for _, leaf := range leaves(cmd) {
 		c.take(leaf)
 	}
-	c.weights(find(cmd, "subnet"))
-	c.batch(find(cmd, "subnet"))
-	c.children(find(cmd, "subnet"))
+	c.people(find(cmd, "subnet"))
 	c.work(find(cmd, "subnet", "register-neuron"))
 	cmd.AddCommand(hotkeyCmd(c), compoundCmd(c))
 	return cmd, nil
@@ -312,7 +310,7 @@ func (c *txClient) outcome(cmd *cobra.Command, r ledger.Result, i int, m sdk.Msg
 	case *subnetv1.MsgRotate:
 		var resp subnetv1.MsgRotateResponse
 		if r.Decode(i, &resp) == nil {
-			fmt.Fprintf(out, "Moved %d neurons and %d subnets, and all that goes with them\n", resp.Neurons, resp.Subnets)
+			fmt.Fprintf(out, "Moved with all that goes with them: neurons %d, subnets %d\n", resp.Neurons, resp.Subnets)
 		}
 	case *subnetv1.MsgClaim:
 		var resp subnetv1.MsgClaimResponse

@@ -15,14 +15,9 @@ import (
 	"github.com/plexus-network/plexus/yuma"
 )
 
-// weights puts the commands for weights in the place of the derived ones, with
-// rows as people write them: "3=65535 4=20000".
+// weights adds the commands for weights, with rows as people write them:
+// "3=65535 4=20000".
 func (c *txClient) weights(subnet *cobra.Command) {
-	for _, name := range []string{"set-weights", "commit-weights", "reveal-weights"} {
-		if old := find(subnet, name); old != nil {
-			subnet.RemoveCommand(old)
-		}
-	}
 	var version uint64
 	var mechanism uint16
 	var salt string
