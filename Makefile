@@ -6,7 +6,12 @@ export CGO_CFLAGS   := -O3 -g0 -march=$(FLAVOUR) $(NOAMX) -DGGML_USE_CPU_REPACK
 export CGO_CXXFLAGS := $(CGO_CFLAGS)
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test compat-test sim
+.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test compat-test sim accelerator accelerator-test
+
+# What the machine's graphics processors compute with: cuda, hip or vulkan. It
+# takes cmake and that maker's development kit.
+ACCELERATOR ?= cuda
+CMAKE_OUT   := bin/accelerator
 
 up: build ; bin/plexus up $(ARGS)
 build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
@@ -25,6 +30,11 @@ web-test: ; cd web && npm test
 model: ; go run ./engine/stock/make
 bench: ; go test -run '^$$' -bench . -benchmem $(BENCH)
 sim: ; go test ./sim -count=1 -v -timeout 24h -run StormKeeps -args -blocks 5000 $(ARGS)
+accelerator:
+	cmake -S "$$(go list -m -f '{{.Dir}}' github.com/ollama/ollama)" -B $(CMAKE_OUT) -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$$ORIGIN' $(CMAKE_FLAGS)
+	cmake --build $(CMAKE_OUT) --target ggml-$(ACCELERATOR) --parallel
+	cp $(CMAKE_OUT)/lib/ollama/libggml-base.so* $(CMAKE_OUT)/lib/ollama/libggml-$(ACCELERATOR).so bin/
+accelerator-test: ; PLEXUS_ACCELERATOR=$(CURDIR)/bin/libggml-$(ACCELERATOR).so go test -count=1 ./engine/llama ./engine/local
 e2e: build ; go test -count=1 -run EndToEnd ./cmd/plexus -e2e $(ARGS)
 
 # The rooms that link neither the chain nor the engine's C++.

@@ -43,7 +43,10 @@ type RoleOptions struct {
 	HTTP    string           // of a validator's gateway; empty means none
 	Gateway GatewayOptions   // whom that gateway serves
 	Threads int              // of the model engine; 0 means cores − 1
-	Worker  []string         // program and arguments that run a model; nil means this program's own
+
+	Accelerators []string // the model engine's back ends for graphics processors; see local.Accelerators
+
+	Worker []string // program and arguments that run a model; nil means this program's own
 
 	Log *slog.Logger           // nil means no log
 	Say func(news, any string) // told what has come up: its name, and where or how; nil tells nobody
@@ -208,7 +211,11 @@ func (r *lone) openModel(ctx context.Context) error {
 // engine opens the file, or the server that runs it for this neuron.
 func (r *lone) engine(ctx context.Context, path string) (engine.Checker, error) {
 	if r.Model.Backend.URL == "" {
-		return local.Open(ctx, path, local.Options{Threads: r.Threads, Command: r.Worker, Log: r.Log})
+		e, err := local.Open(ctx, path, local.Options{Threads: r.Threads, Accelerators: r.Accelerators, Command: r.Worker, Log: r.Log})
+		if err == nil && local.Device(e) != "" {
+			r.Say("device", local.Device(e))
+		}
+		return e, err
 	}
 	server, err := remote.Open(ctx, r.Model.Backend)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plexus-network/plexus/engine/local"
 	"github.com/plexus-network/plexus/engine/remote"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/node"
@@ -30,6 +31,8 @@ type roleCmd struct {
 	keyEnv   string
 	behave   string
 	logLevel string
+
+	accelerator string
 }
 
 // newMinerCmd returns the command that serves a subnet.
@@ -109,6 +112,7 @@ func (c *roleCmd) roleFlags(cmd *cobra.Command) {
 	f.StringArrayVar(&c.o.Program.Command, "program", nil, "program that is a kind this one does not know; again for each argument")
 	f.StringVar(&c.o.Program.URL, "program-url", "", "URL of a service that is such a kind")
 	f.IntVar(&c.o.Threads, "threads", 0, "threads of the model engine (default cores − 1)")
+	f.StringVar(&c.accelerator, "accelerator", "auto", "graphics processors' back end: a file, auto for the one that make accelerator left beside this program, or off")
 	f.StringVar(&c.reach, "reach", "", "local, lan or public (default local beside a network of this machine, else public)")
 	f.StringSliceVar(&c.o.Listen, "listen", nil, "multiaddresses to listen on (default any free port)")
 	f.StringSliceVar(&c.o.Peers, "peers", nil, "multiaddresses of neurons to meet the network by (default from home)")
@@ -166,7 +170,19 @@ func (c *roleCmd) prepare(cmd *cobra.Command) error {
 	o.Say = func(what, how string) {
 		fmt.Fprintf(cmd.OutOrStdout(), "  %5.1fs  %-8s %s\n", time.Since(start).Seconds(), what, how)
 	}
-	return errors.Join(c.network(), c.backend())
+	return errors.Join(c.network(), c.backend(), c.accelerate())
+}
+
+// accelerate reads what the flags say of graphics processors.
+func (c *roleCmd) accelerate() (err error) {
+	switch c.accelerator {
+	case "off":
+	case "auto":
+		c.o.Accelerators, err = local.Accelerators()
+	default:
+		c.o.Accelerators = []string{c.accelerator}
+	}
+	return err
 }
 
 // network reads how to meet other neurons.

@@ -121,6 +121,17 @@ int32_t      llama_tokenize(const struct llama_vocab * vocab, const char * text,
 int32_t      llama_token_to_piece(const struct llama_vocab * vocab, llama_token token,
                                   char * buf, int32_t length, int32_t lstrip, bool special);
 
+typedef struct ggml_backend_reg    * ggml_backend_reg_t;
+typedef struct ggml_backend_device * ggml_backend_dev_t;
+
+ggml_backend_reg_t ggml_backend_load(const char * path);
+size_t             ggml_backend_dev_count(void);
+ggml_backend_dev_t ggml_backend_dev_get(size_t index);
+int                ggml_backend_dev_type(ggml_backend_dev_t device); // 0 is the processor
+const char       * ggml_backend_dev_name(ggml_backend_dev_t device);
+const char       * ggml_backend_dev_description(ggml_backend_dev_t device);
+void               ggml_backend_dev_memory(ggml_backend_dev_t device, size_t * free, size_t * total);
+
 int ggml_cpu_has_avx(void);
 int ggml_cpu_has_avx2(void);
 int ggml_cpu_has_avx512(void);

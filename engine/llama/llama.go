@@ -55,6 +55,11 @@ func Open(path string, o Options) (*batch.Engine, error) {
 	if err := start(); err != nil {
 		return nil, err
 	}
+	for _, path := range o.Accelerators {
+		if err := accelerate(path); err != nil {
+			return nil, err
+		}
+	}
 	m, err := load(path)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,8 @@ package llama_test
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,13 +18,21 @@ import (
 	"github.com/plexus-network/plexus/engine/ref"
 )
 
+// accelerators is the back end that this test is to compute with, if any.
+func accelerators() []string {
+	if path := os.Getenv("PLEXUS_ACCELERATOR"); path != "" {
+		return []string{path}
+	}
+	return nil
+}
+
 func openBoth(t *testing.T, path string) (native, reference *batch.Engine) {
 	t.Helper()
 	reference, err := ref.Open(path, ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	native, err = llama.Open(path, llama.Options{Threads: 1})
+	native, err = llama.Open(path, llama.Options{Threads: 1, Accelerators: accelerators()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +156,33 @@ func TestOpenSaysWhatTheLibrarySays(t *testing.T) {
 	_, err := llama.Open(enginetest.RandomModel(t, enginetest.Shape{Arch: "llamb"}), llama.Options{})
 	if err == nil || !strings.Contains(err.Error(), "unknown model architecture: 'llamb'") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAcceleratorHasADevice(t *testing.T) {
+	if accelerators() == nil {
+		t.Skip("no PLEXUS_ACCELERATOR: make accelerator builds one")
+	}
+	openBoth(t, enginetest.RandomModel(t, enginetest.Shape{}))
+	devices := llama.Devices()
+	if len(devices) == 0 {
+		t.Fatalf("%s finds no device", accelerators())
+	}
+	for _, d := range devices {
+		t.Logf("%+v", d)
+		if d.Name == "" || d.Memory == 0 {
+			t.Errorf("the device is %+v", d)
+		}
+	}
+}
+
+func TestOpenSaysWhichAcceleratorIsBad(t *testing.T) {
+	path := enginetest.RandomModel(t, enginetest.Shape{})
+	for _, bad := range []string{filepath.Join(t.TempDir(), "libggml-none.so"), path} {
+		_, err := llama.Open(path, llama.Options{Accelerators: []string{bad}})
+		if err == nil || !strings.Contains(err.Error(), "accelerator") || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }
 

@@ -16,5 +16,8 @@ func Open(string, Options) (*batch.Engine, error) {
 	return nil, errors.New("llama: this program was built without cgo (CGO_ENABLED=0), so it has no native engine; use the reference engine or build with a C++ compiler")
 }
 
+// Devices returns nothing: there is no native code.
+func Devices() []Device { return nil }
+
 // Compiled returns nothing: there is no native code.
 func Compiled() Build { return Build{} }

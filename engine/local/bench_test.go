@@ -12,13 +12,19 @@ import (
 	"github.com/plexus-network/plexus/engine/local"
 )
 
-// models to measure: the one that ships, and one of 55 million parameters.
+// models to measure: the one that ships, one of 55 million parameters and, on a
+// graphics processor, one of 1.0 billion.
 func models(b *testing.B) map[string]string {
 	m := map[string]string{"55m": enginetest.RandomModel(b, enginetest.Shape{
 		Dim: 768, Hidden: 2048, Layers: 8, Heads: 12, KeyHeads: 12, Context: 1024, Type: gguf.Q8_0,
 	})}
 	if _, err := os.Stat("../stock/plexus-4m-q8_0.gguf"); err == nil {
 		m["stock"] = "../stock/plexus-4m-q8_0.gguf"
+	}
+	if len(options().Accelerators) > 0 {
+		m["1b"] = enginetest.RandomModel(b, enginetest.Shape{
+			Dim: 2048, Hidden: 5632, Layers: 22, Heads: 32, KeyHeads: 4, Context: 2048, Type: gguf.Q8_0,
+		})
 	}
 	return m
 }

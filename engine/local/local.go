@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/batch"
@@ -32,6 +33,8 @@ type Options struct {
 	Context  int // tokens per session; 0 means what the model was made for, within the engine's limit
 	Sessions int // computed at the same time; 0 means as many as 512 MiB of keys and values hold, 1 to 16
 	Queue    int // waiting for a session before ErrBusy; 0 means four per session
+
+	Accelerators []string // ggml's back ends for graphics processors; see Accelerators
 
 	Reference bool         // use the reference engine, in this process: slow, and equal on every machine
 	Command   []string     // program and arguments that call Serve; nil means this program with Command
@@ -74,7 +77,9 @@ func openWorker(ctx context.Context, path string, o Options) (engine.Checker, er
 		return nil, err
 	}
 	spawn := func() (io.ReadWriteCloser, error) { return start(command, o.Log) }
-	load := worker.Load{Path: path, Threads: o.Threads, Context: o.Context, Sessions: o.Sessions, Queue: o.Queue}
+	load := worker.Load{
+		Path: path, Threads: o.Threads, Context: o.Context, Sessions: o.Sessions, Queue: o.Queue, Accelerators: o.Accelerators,
+	}
 	w, err := worker.Start(ctx, spawn, load, worker.Options{Log: o.Log})
 	if err != nil {
 		return nil, err
@@ -112,11 +117,20 @@ func (h *hashed) Model() engine.Model {
 	return m
 }
 
+// Device names what computes an engine's model in the processor's place, as
+// "CUDA0: NVIDIA H100", or is empty.
+func Device(e engine.Checker) string {
+	if h, ok := e.(*hashed); ok {
+		return h.Opened().Device
+	}
+	return ""
+}
+
 // tell logs what was opened, and whether it could be faster.
 func tell(log *slog.Logger, m engine.Model, o worker.Opened) {
 	log.Info("model opened", "name", m.Name, "architecture", m.Architecture, "precision", m.Precision,
-		"parameters", m.Parameters, "context", m.Context, "build", o.Build)
-	if o.Faster != "" {
+		"parameters", m.Parameters, "context", m.Context, "build", o.Build, "device", o.Device)
+	if o.Device == "" && o.Faster != "" {
 		log.Warn("the engine was built for an older processor: make builds one for this machine, several times faster",
 			"build", o.Build, "machine", o.Faster)
 	}
@@ -127,13 +141,17 @@ func tell(log *slog.Logger, m engine.Model, o worker.Opened) {
 func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
 	return worker.Serve(ctx, r, w, func(l worker.Load) (worker.Served, worker.Opened, error) {
 		e, err := llama.Open(l.Path, llama.Options{
-			Threads: l.Threads, Context: l.Context, Batch: batch.Options{Slots: l.Sessions, Queue: l.Queue},
+			Threads: l.Threads, Context: l.Context, Accelerators: l.Accelerators, Batch: batch.Options{Slots: l.Sessions, Queue: l.Queue},
 		})
 		if err != nil {
 			return nil, worker.Opened{}, err
 		}
 		b := llama.Compiled()
-		return e, worker.Opened{Model: e.Model(), Build: b.Has, Faster: b.Slower}, nil
+		var devices []string
+		for _, d := range llama.Devices() {
+			devices = append(devices, d.Name+": "+d.Model)
+		}
+		return e, worker.Opened{Model: e.Model(), Build: b.Has, Faster: b.Slower, Device: strings.Join(devices, ", ")}, nil
 	})
 }
 

@@ -40,7 +40,13 @@ func TestMain(m *testing.M) {
 }
 
 // worker options for tests: this program serves.
-func options() local.Options { return local.Options{Command: os.Args[:1], Threads: 1} }
+func options() local.Options {
+	o := local.Options{Command: os.Args[:1], Threads: 1}
+	if path := os.Getenv("PLEXUS_ACCELERATOR"); path != "" {
+		o.Accelerators = []string{path}
+	}
+	return o
+}
 
 func open(t testing.TB, path string, o local.Options) engine.Checker {
 	t.Helper()

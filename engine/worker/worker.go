@@ -25,12 +25,15 @@ type Load struct {
 	Context  int // tokens per session; 0 means the engine's default
 	Sessions int // computed at the same time; 0 means the engine's default
 	Queue    int // waiting for a session; 0 means four per session
+
+	Accelerators []string // paths of the engine's back ends for graphics processors
 }
 
 // Opened is what a worker says of the model it opened.
 type Opened struct {
 	Model  engine.Model
 	Build  string // for which processor the worker's code was compiled
+	Device string // what computes in its place, as "CUDA0: NVIDIA H100", or ""
 	Faster string // an instruction set that the machine has and the build does not use, or ""
 }
 
