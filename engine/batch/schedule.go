@@ -241,7 +241,14 @@ func (e *Engine) plan() (rows []Row, owners []*job) {
 		}
 	}
 	slices.SortFunc(jobs, func(a, b *job) int {
-		return cmp.Or(cmp.Compare(min(len(a.tokens)-a.computed, 2), min(len(b.tokens)-b.computed, 2)), cmp.Compare(a.turn, b.turn))
+		alone, other := len(a.tokens)-a.computed == 1, len(b.tokens)-b.computed == 1
+		switch {
+		case alone && other:
+			return cmp.Compare(a.slot, b.slot) // models compute neighbours together
+		case alone != other:
+			return cmp.Compare(len(a.tokens)-a.computed, len(b.tokens)-b.computed)
+		}
+		return cmp.Compare(a.turn, b.turn)
 	})
 	room, logits := e.opts.Rows, max(e.opts.Slots, maxLogits/max(1, e.info.Vocabulary))
 	prompts := room

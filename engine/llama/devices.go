@@ -44,6 +44,13 @@ func accelerate(path string) error {
 	return nil
 }
 
+// accelerated tells whether this process has loaded an accelerator.
+func accelerated() bool {
+	accelerators.Lock()
+	defer accelerators.Unlock()
+	return len(accelerators.loaded) > 0
+}
+
 // Devices lists what computes beside the processor.
 func Devices() []Device {
 	var all []Device

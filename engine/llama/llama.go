@@ -145,7 +145,9 @@ func (m *model) begin(f *gguf.File, o *Options) error {
 	}
 	o.Batch.Rows = rows
 	// Every slot has a stream of its own, so that attention looks at its own
-	// rows only; streams are multiples of 256 long.
+	// rows only; streams are multiples of 256 long. A device has them all in one,
+	// since the library computes only neighbouring streams together: a slot that
+	// is free in between would cost as much as all others.
 	p := m.params(o.Batch.Slots, (m.context+255)/256*256)
 	C.plexus_log_take()
 	m.ctx = C.llama_init_from_model(m.model, p)
@@ -163,6 +165,7 @@ func (m *model) params(slots, context int) C.struct_llama_context_params {
 	p.n_batch = rows
 	p.n_ubatch = rows
 	p.n_seq_max = C.uint32_t(slots)
+	p.kv_unified = C.bool(accelerated())
 	p.n_threads = C.int32_t(m.threads)
 	p.n_threads_batch = C.int32_t(m.threads)
 	return p
@@ -283,8 +286,13 @@ func (m *model) embedPart(b C.llama_batch, part []engine.Token, from int, sum []
 	return nil
 }
 
-// Close frees the model.
+// Close frees the model. Where an accelerator is loaded its contexts are left to
+// the end of the process, which for a worker comes at once: at this revision
+// ggml frees a scheduler after its back ends, and then resets those.
 func (m *model) Close() {
+	if accelerated() {
+		return
+	}
 	if m.embed != nil {
 		C.llama_free(m.embed)
 	}
