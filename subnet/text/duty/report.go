@@ -110,6 +110,10 @@ func (r *reporter) report(ctx context.Context, now yuma.Height, graph *ledger.Me
 	if err != nil {
 		return "", err
 	}
+	if f.Exhibits > 0 && f.Netuid != r.Netuid {
+		r.foreign[path] = true
+		return "", errWait
+	}
 	if !proven {
 		return unproven, nil
 	}

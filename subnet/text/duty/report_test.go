@@ -144,6 +144,13 @@ func TestReporterSettlesWhatOpensNoCase(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of another subnet", func(t *testing.T) {
+		w, folder := newWorld(t), text.Folder{Path: t.TempDir()}
+		r := w.reporting(folder, w.caught())
+		r.Netuid = 2 // the validator serves this one now
+		w.until(r, 40)
+		wantWord(t, folder, "")
+	})
 	t.Run(unproven, func(t *testing.T) {
 		w, folder := newWorld(t), text.Folder{Path: t.TempDir()}
 		w.until(w.reporting(folder, w.ask(honest, 2, 32, 12, w.chain.hash(12))), 40)
