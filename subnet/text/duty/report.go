@@ -74,6 +74,7 @@ func (r *reporter) settleOne(ctx context.Context, now yuma.Height) error {
 	if !r.permitted(graph) {
 		return errWait
 	}
+	var failed error // of those that others shall not wait for
 	for _, path := range paths {
 		if r.foreign[path] {
 			continue
@@ -83,11 +84,15 @@ func (r *reporter) settleOne(ctx context.Context, now yuma.Height) error {
 			continue
 		}
 		if err != nil {
-			return err
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", filepath.Base(path), err))
+			continue
 		}
 		delete(r.found, path)
 		r.Log.Info("evidence of a cheat is settled", "file", path, "as", word)
 		return r.Folder.Settle(path, word)
+	}
+	if failed != nil {
+		return failed
 	}
 	return errWait
 }
