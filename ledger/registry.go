@@ -129,6 +129,15 @@ func (c *Client) Case(ctx context.Context, id uint64) (registryv1.Case, []regist
 	return resp.Case, resp.Votes, nil
 }
 
+// RegistryParams returns the spans of cases of fraud, in blocks.
+func (c *Client) RegistryParams(ctx context.Context) (registryv1.Params, error) {
+	resp, err := registryv1.NewQueryClient(c.conn).Params(ctx, &registryv1.QueryParamsRequest{})
+	if err != nil {
+		return registryv1.Params{}, failed("parameters of the registry", err)
+	}
+	return resp.Params, nil
+}
+
 // Cases returns the cases that the chain keeps, by their numbers.
 func (c *Client) Cases(ctx context.Context) ([]registryv1.Case, error) {
 	var all []registryv1.Case

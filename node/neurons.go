@@ -54,11 +54,19 @@ func (u *up) startNeurons(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
-		judging.Challenge = 48
-		v := neuron.NewValidator(self, text.New(u.model, manifest, judging), u.home.stateDir(m), neuron.ValidatorOptions{
+		judging.Challenge, judging.Tempo = 48, u.network.Tempo
+		kind := text.New(u.model, manifest, judging)
+		v := neuron.NewValidator(self, kind, u.home.stateDir(m), neuron.ValidatorOptions{
 			Round: 3 * time.Second, Sample: 4, Parallel: 2, Timeout: 10 * time.Second, Poll: u.network.BlockTime / 2,
 		})
-		u.services = append(u.services, service{m.Name, v.Run})
+		duty, err := owing{
+			chain: u.chain[m.Name], actor: self.Actor, netuid: textNetuid, params: text.ManifestOf(u.model.Model()).JSON(),
+			engine: u.model, judge: kind, state: u.home.stateDir(m), secret: judging.Secret, log: self.Log,
+		}.duty("duty of " + m.Name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+		u.services = append(u.services, service{m.Name, v.Run}, duty)
 		if first == nil {
 			first = v
 			hotkey, err := u.ring.Unlock(m.Name + ".hot") // it signs for every answer

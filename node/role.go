@@ -119,6 +119,16 @@ func RunValidator(ctx context.Context, o RoleOptions) error {
 		}
 		v := neuron.NewValidator(self, mechanism, r.home.dir, neuron.ValidatorOptions{})
 		r.services = append(r.services, service{"validator", v.Run})
+		if kind, ok := mechanism.(*text.Mechanism); ok && r.Mechanism == 0 { // the registry knows subnets, not mechanisms
+			duty, err := owing{
+				chain: r.Chain, actor: self.Actor, netuid: r.Netuid, params: r.params,
+				engine: r.model, judge: kind, state: r.home.dir, secret: judging.Secret, log: r.Log,
+			}.duty("duty")
+			if err != nil {
+				return err
+			}
+			r.services = append(r.services, duty)
+		}
 		return r.gateway(ctx, self, v)
 	})
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -28,7 +29,7 @@ const (
 // newStorm returns a chain before its first block.
 func newStorm(seed uint64) (*Storm, error) {
 	s := &Storm{
-		Report: Report{Done: map[string]int{}, Refused: map[string]int{}},
+		Report: Report{Done: map[string]int{}, Refused: map[string]int{}, Ended: map[string]int{}},
 		rng:    rand.New(rand.NewPCG(seed, 1)),
 		crew:   map[string]*Person{},
 	}
@@ -49,7 +50,9 @@ func newStorm(seed uint64) (*Storm, error) {
 	p := stormParams()
 	o.SubnetParams = &p
 	var err error
-	if s.Chain, err = NewChain(o, s.operators, quickJail); err != nil {
+	if s.Chain, err = NewChain(o, s.operators, func(state map[string]json.RawMessage) error {
+		return errors.Join(quickJail(state), stormCourt(state))
+	}); err != nil {
 		return nil, err
 	}
 	if s.twin, err = s.Fork(); err != nil {

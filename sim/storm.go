@@ -30,6 +30,8 @@ type Report struct {
 	Subnets int            // that came
 	Jailed  int            // times that a validator was
 	Passed  int            // proposals that governance carried out
+	Ended   map[string]int // cases of fraud, by their verdict
+	Missed  int            // audits whose seed was not shown
 	Exports int            // of the state, imported and compared
 	Kills   int            // of the second state machine, within a block
 }
@@ -73,6 +75,7 @@ type Storm struct {
 	crew      map[string]*Person // people by address
 	secrets   []secret
 	favours   []favour
+	pledges   []pledge
 	twin      *Replica
 	proposed  uint64 // proposals so far
 	newcomers int
@@ -219,7 +222,7 @@ func (s *Storm) whims() ([][]byte, error) {
 	s.subnets = r.Subnets
 	var txs [][]byte
 	acted := map[string]bool{}
-	for range s.rng.IntN(17) {
+	for range s.rng.IntN(21) {
 		p, msgs := s.whim()
 		if len(msgs) == 0 || acted[p.Address()] {
 			continue
@@ -270,6 +273,14 @@ func (s *Storm) events(events []abci.Event) {
 					s.Jailed++
 				}
 			}
+		case "plexus.registry.v1.EventFraudEnded":
+			for _, a := range e.Attributes {
+				if a.Key == "verdict" {
+					s.Ended[a.Value]++
+				}
+			}
+		case "plexus.registry.v1.EventAuditMissed":
+			s.Missed++
 		case "submit_proposal":
 			s.proposed++
 		case "active_proposal":

@@ -35,8 +35,11 @@ var ours = []whim{
 // whim returns somebody and what it does.
 func (s *Storm) whim() (*Person, []sdk.Msg) {
 	from := ours
-	if s.one(2) {
+	switch n := s.rng.IntN(16); {
+	case n < 7:
 		from = theirs
+	case n < 10:
+		from = bound
 	}
 	p, msg := pick(s, from)(s)
 	if msg == nil {

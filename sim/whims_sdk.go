@@ -271,7 +271,7 @@ func propose(s *Storm) (*Person, sdk.Msg) {
 		&distrtypes.MsgCommunityPoolSpend{Authority: governance(), Recipient: s.someone().String(), Amount: sdk.NewCoins(nplx(s.amount(coin.PLX)))},
 		banktypes.NewMsgSend(sdk.MustAccAddressFromBech32(governance()), s.someone(), sdk.NewCoins(nplx(1))),
 	})
-	paid := s.amount(150 * coin.PLX)
+	paid := s.amount(300 * coin.PLX) // 100 are needed
 	m, err := govv1.NewMsgSubmitProposal([]sdk.Msg{inner}, sdk.NewCoins(nplx(paid)), p.Address(), "", "a change", fmt.Sprintf("%T", inner), false)
 	if err != nil {
 		return p, nil
@@ -279,11 +279,15 @@ func propose(s *Storm) (*Person, sdk.Msg) {
 	return p, m
 }
 
-// proposal returns one of those that are voted on, or else the latest.
+// proposal returns one of those that are voted on, mostly the oldest, so that
+// some have a quorum; or else the latest.
 func (s *Storm) proposal() govv1.Proposal {
 	r := &govv1.QueryProposalsResponse{}
 	if err := s.Query("/cosmos.gov.v1.Query/Proposals", &govv1.QueryProposalsRequest{ProposalStatus: govv1.StatusVotingPeriod}, r); err == nil && len(r.Proposals) > 0 && !s.one(8) {
-		return *pick(s, r.Proposals)
+		if s.one(4) {
+			return *pick(s, r.Proposals)
+		}
+		return *r.Proposals[0]
 	}
 	return govv1.Proposal{Id: max(1, s.proposed), Proposer: pick(s, s.rich).Address()}
 }

@@ -41,7 +41,8 @@ miner. Compare the manifest with the subnet's before you vote: a bundle can name
 any. The bundle shows what its maker chose to show.
 
 It exits with 1 if the bundle proves nothing or its evidence does not suffice.
-Validators write bundles to the folder evidence of their state.`,
+Validators write bundles to the folder evidence of their state, report them and
+vote on them by themselves: docs/duty.md.`,
 		Example: "  plexus fraud check 5c0e….fraud --gguf plexus-4m",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -17,7 +17,7 @@ func hotkeyCmd(c *txClient) *cobra.Command {
 	cmd := &cobra.Command{Use: "hotkey", Short: "Let a hotkey act for a coldkey, or no longer"}
 	var fees string
 	var lasts time.Duration
-	grant := c.act("grant HOTKEY", "Let a hotkey set weights and update axons for the coldkey that signs", cobra.ExactArgs(1),
+	grant := c.act("grant HOTKEY", "Let a hotkey set weights, update axons and do the registry's duties for the coldkey that signs", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, a ledger.Actor, args []string) ([]sdk.Msg, error) {
 			hot, err := c.address(cmd, args[0])
 			if err != nil {

@@ -250,6 +250,9 @@ func TestEndToEndUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, neuron := range again.Neurons {
+		if cheats[neuron.Account] != "" {
+			continue // it may have been convicted meanwhile, and lost all
+		}
 		if neuron.Claimable < graph.Neurons[i].Claimable {
 			t.Errorf("uid %d may claim %v after kill -9, it could claim %v", i, neuron.Claimable, graph.Neurons[i].Claimable)
 		}

@@ -25,10 +25,13 @@ type AuditSeed = [32]byte
 // auditDomain keeps these hashes apart from all others.
 const auditDomain = "plexus/text/audit/v1"
 
-// auditSeed is the seed of an epoch, out of a validator's long-lived secret.
-func auditSeed(secret [32]byte, epoch uint64) AuditSeed {
+// NewAuditSeed returns the seed of an epoch of tempo blocks, out of a
+// validator's long-lived secret. Where a subnet's tempo changes, epochs of the
+// same number have seeds of their own, for the older one may be shown already.
+func NewAuditSeed(secret [32]byte, epoch, tempo uint64) AuditSeed {
 	b := append([]byte(auditDomain+"/seed"), secret[:]...)
-	return sha256.Sum256(binary.BigEndian.AppendUint64(b, epoch))
+	b = binary.BigEndian.AppendUint64(b, epoch)
+	return sha256.Sum256(binary.BigEndian.AppendUint64(b, tempo))
 }
 
 // AuditHash is what a validator says of an epoch's seed before the epoch:
@@ -99,11 +102,9 @@ type auditor struct {
 // draw decides on a task's answer.
 func (a *auditor) draw(t subnet.Task, share float64) bool {
 	epoch := uint64(t.Height) / a.tempo
-	checked := Drawn(auditSeed(a.secret, epoch), t.ID, share)
+	checked := Drawn(NewAuditSeed(a.secret, epoch, a.tempo), t.ID, share)
 	if epoch > a.latest {
-		if a.ended != nil && len(a.draws[a.latest]) > 0 {
-			a.ended(a.audit(a.latest))
-		}
+		a.end()
 		a.latest = epoch
 	}
 	if epoch+keptAudits <= a.latest {
@@ -115,17 +116,42 @@ func (a *auditor) draw(t subnet.Task, share float64) bool {
 	return checked
 }
 
+// end shows the latest epoch's audit, if there was any draw.
+func (a *auditor) end() {
+	if a.ended != nil && len(a.draws[a.latest]) > 0 {
+		a.ended(a.audit(a.latest))
+	}
+}
+
+// pace begins anew with epochs of another length.
+func (a *auditor) pace(tempo uint64) {
+	if tempo == a.tempo || tempo == 0 {
+		return
+	}
+	a.end()
+	a.tempo, a.latest = tempo, 0
+	clear(a.draws)
+}
+
 func (a *auditor) audit(epoch uint64) Audit {
-	return Audit{Epoch: epoch, Seed: auditSeed(a.secret, epoch), Draws: slices.Clone(a.draws[epoch])}
+	return Audit{Epoch: epoch, Seed: NewAuditSeed(a.secret, epoch, a.tempo), Draws: slices.Clone(a.draws[epoch])}
+}
+
+// Pace tells how many blocks an epoch has, as where the subnet's owner changed
+// that; 0 changes nothing.
+func (m *Mechanism) Pace(tempo uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.auditor.pace(tempo)
 }
 
 // AuditCommitment is the hash of the seed that will draw the audits of an
-// epoch, to be published before it begins. Epochs are Options.Tempo blocks. It
-// is the same after a restart where Options.Secret is.
+// epoch, to be published before it begins. It is the same after a restart where
+// Options.Secret and the tempo are.
 func (m *Mechanism) AuditCommitment(epoch uint64) [32]byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return AuditHash(auditSeed(m.auditor.secret, epoch))
+	return AuditHash(NewAuditSeed(m.auditor.secret, epoch, m.auditor.tempo))
 }
 
 // Audit shows an epoch's seed and its latest draws. It returns an error while

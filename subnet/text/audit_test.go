@@ -70,7 +70,7 @@ func TestAuditCanBeChecked(t *testing.T) {
 	if err := other.Verify(committed); !errors.Is(err, ErrUnfair) {
 		t.Errorf("another seed: %v, want ErrUnfair", err)
 	}
-	if again := New(e, ManifestOf(e.Model()), Options{Secret: [32]byte{9}}); again.AuditCommitment(0) != committed {
+	if again := New(e, ManifestOf(e.Model()), Options{Secret: [32]byte{9}, Tempo: 10}); again.AuditCommitment(0) != committed {
 		t.Error("after a restart the commitment is another")
 	}
 }

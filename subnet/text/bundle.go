@@ -1,11 +1,13 @@
 package text
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -119,6 +121,37 @@ func DecodeBundle(encoded []byte) (Bundle, error) {
 	return b, nil
 }
 
+// Cut returns the bundle with no more exhibits than fit into most bytes once
+// encoded: those that weigh most for their size, by the shares of its Finding.
+// ok is false where what fits does not reach [RejectAt].
+func (b Bundle) Cut(shares []float64, most int) (cut Bundle, ok bool) {
+	order := make([]int, len(b.Exhibits))
+	for i := range order {
+		order[i] = i
+	}
+	dense := func(i int) float64 { return shares[i] / float64(b.Exhibits[i].size()) }
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(dense(j), dense(i)) })
+	var kept []int
+	evidence := 0.0
+	for _, i := range order {
+		with := b.only(append(slices.Clone(kept), i))
+		if encoded, err := with.Encode(); err == nil && len(encoded) <= most {
+			kept, evidence = append(kept, i), evidence+shares[i]
+		}
+	}
+	return b.only(kept), evidence >= RejectAt
+}
+
+// only returns the bundle with the exhibits of some indices, oldest first.
+func (b Bundle) only(indices []int) Bundle {
+	slices.Sort(indices)
+	cut := Bundle{Manifest: b.Manifest}
+	for _, i := range indices {
+		cut.Exhibits = append(cut.Exhibits, b.Exhibits[i])
+	}
+	return cut
+}
+
 // A Finding is what checking a bundle found.
 type Finding struct {
 	Netuid   yuma.Netuid `json:"netuid"`
@@ -131,14 +164,18 @@ type Finding struct {
 	Guilty   bool        `json:"guilty"`   // whether the evidence reaches [RejectAt]
 	Reasons  []string    `json:"reasons"`  // what was found, one per exhibit
 	From, To yuma.Height `json:"-"`        // of the blocks that the exchanges are bound to
+
+	Shares []float64                `json:"-"` // of the evidence, one per exhibit
+	Blocks map[yuma.Height][32]byte `json:"-"` // that the exchanges say they are bound to, by their hashes
 }
 
-// ErrNoProof means that a bundle's exchanges are not proven by its receipts.
+// ErrNoProof means that a bundle's exchanges are not proven by its receipts, or
+// are such that nobody can judge them.
 var ErrNoProof = errors.New("text: the bundle proves nothing")
 
 // Check replays a bundle on an engine that runs its manifest's model. The
 // caller compares the manifest with the one on chain. The error wraps
-// [ErrNoProof] where the receipts do not prove what the bundle shows.
+// [ErrNoProof] where the fault is the bundle's, and not this engine's.
 func (b Bundle) Check(ctx context.Context, checker engine.Checker) (Finding, error) {
 	if err := b.Manifest.Verify(checker.Model()); err != nil {
 		return Finding{}, err
@@ -156,6 +193,9 @@ func (b Bundle) Check(ctx context.Context, checker engine.Checker) (Finding, err
 		}
 		seen[x.Receipt.Hash()] = true
 		found, err := m.Examine(ctx, t)
+		if errors.Is(err, ErrUnclear) || errors.Is(err, engine.ErrTooLong) || errors.Is(err, engine.ErrRequest) {
+			return Finding{}, fmt.Errorf("%w: exhibit %d: %w", ErrNoProof, i, err)
+		}
 		if err != nil {
 			return Finding{}, fmt.Errorf("exhibit %d: %w", i, err)
 		}
@@ -173,7 +213,12 @@ func (f *Finding) admit(t subnet.Task, again bool) error {
 	if f.Exhibits == 0 {
 		f.Netuid, f.UID, f.Accused, f.Accuser = t.Netuid, t.Miner.UID, t.Miner.PeerID, t.Validator.PeerID
 		f.From, f.To = t.Height, t.Height
+		f.Blocks = map[yuma.Height][32]byte{}
 	}
+	if hash, known := f.Blocks[t.Height]; known && hash != t.BlockHash {
+		return fmt.Errorf("it is bound to another block %d than one before it", t.Height)
+	}
+	f.Blocks[t.Height] = t.BlockHash
 	if t.Netuid != f.Netuid || t.Miner.PeerID != f.Accused || t.Validator.PeerID != f.Accuser {
 		return fmt.Errorf("it is of miner %s asked by %s on subnet %d, the first of %s asked by %s on %d",
 			t.Miner.PeerID, t.Validator.PeerID, t.Netuid, f.Accused, f.Accuser, f.Netuid)
@@ -187,6 +232,7 @@ func (f *Finding) add(m Manifest, x Examination) {
 	f.Exhibits++
 	f.Tokens += x.Tokens()
 	f.Evidence += evidence
+	f.Shares = append(f.Shares, evidence)
 	reason := x.Broken
 	if reason == "" {
 		if reason = x.note(); reason == "" {

@@ -82,7 +82,7 @@ func (f Folder) write(name string, b []byte) error {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
 	path := filepath.Join(f.Path, name)
-	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
+	if err := writeDown(path+".new", b); err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
@@ -91,11 +91,50 @@ func (f Folder) write(name string, b []byte) error {
 	return nil
 }
 
-// prune removes the oldest files with a suffix.
-func (f Folder) prune(suffix string) error {
-	entries, err := os.ReadDir(f.Path)
+// writeDown writes a file that is there even if the machine loses its power:
+// what a validator has promised to show must not be lost.
+func writeDown(path string, b []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("prune %s: %w", f.Path, err)
+		return err
+	}
+	_, err = file.Write(b)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// Open returns the paths of the bundles of which nothing has become yet, oldest
+// first.
+func (f Folder) Open() ([]string, error) {
+	infos, err := f.files(fraudSuffix)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, info := range slices.Backward(infos) {
+		if strings.Count(info.Name(), ".") == 1 {
+			paths = append(paths, filepath.Join(f.Path, info.Name()))
+		}
+	}
+	return paths, nil
+}
+
+// Settle notes in the name of a bundle's file what became of it, in a word
+// without dots, so that it is open no longer. It does nothing for a file that
+// was removed meanwhile.
+func (f Folder) Settle(path, word string) error {
+	to := strings.TrimSuffix(path, fraudSuffix) + "." + word + fraudSuffix
+	if err := os.Rename(path, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("settle a bundle: %w", err)
+	}
+	return nil
+}
+
+// files lists the files with a suffix, the newest first; none if there is no
+// folder.
+func (f Folder) files(suffix string) ([]os.FileInfo, error) {
+	entries, err := os.ReadDir(f.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list %s: %w", f.Path, err)
 	}
 	var infos []os.FileInfo
 	for _, e := range entries {
@@ -103,7 +142,16 @@ func (f Folder) prune(suffix string) error {
 			infos = append(infos, info)
 		}
 	}
-	slices.SortFunc(infos, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	slices.SortStableFunc(infos, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	return infos, nil
+}
+
+// prune removes the oldest files with a suffix.
+func (f Folder) prune(suffix string) error {
+	infos, err := f.files(suffix)
+	if err != nil {
+		return err
+	}
 	for _, old := range infos[min(or(f.Most, 64), len(infos)):] {
 		err = errors.Join(err, os.Remove(filepath.Join(f.Path, old.Name())))
 	}

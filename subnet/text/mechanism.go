@@ -271,16 +271,19 @@ func (m *Mechanism) judge(ctx context.Context, t subnet.Trial) (verdict, error) 
 	return v, nil
 }
 
-// Examine replays one answer, whether its turn has come or not. It returns an
-// error when the answer cannot be judged: it failed for a reason that is no
-// proof, or the engine failed.
+// ErrUnclear means that an answer can be judged by nobody: it failed for a
+// reason that is no proof.
+var ErrUnclear = errors.New("text: the answer cannot be judged")
+
+// Examine replays one answer, whether its turn has come or not. It returns
+// [ErrUnclear], or an error of the engine.
 func (m *Mechanism) Examine(ctx context.Context, t subnet.Trial) (Examination, error) {
 	e, v := m.open(t)
 	switch {
 	case v.found.Broken != "":
 		return v.found, nil
 	case e == nil:
-		return Examination{}, fmt.Errorf("text: examine: %s", cmp.Or(v.failed, v.note))
+		return Examination{}, fmt.Errorf("%w: %s", ErrUnclear, cmp.Or(v.failed, v.note))
 	}
 	return m.check(ctx, e)
 }
