@@ -32,7 +32,7 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request, body []byte) *pro
 		return bad
 	}
 	if p.stream {
-		return g.stream(w, r, p, openAI{chatVoice{calls: &callReader{}}})
+		return g.stream(w, r, p, openAI{chatVoice{calls: make([]callReader, p.n)}})
 	}
 	return g.whole(w, r, []prompt{p}, openAI{chatVoice{}})
 }

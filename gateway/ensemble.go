@@ -170,24 +170,73 @@ func sum(ballots []*ballot) (all float64) {
 // best there is.
 func (r *round) merge(ctx context.Context) ([]*leg, error) {
 	legs := r.ranked()
-	if len(legs) == 1 {
-		return legs, nil
-	}
-	shown := r.fitting(legs, mergeTask, r.prompt.ask.MaxTokens)
-	if len(shown) < 2 {
-		r.said = fmt.Sprintf("%d answers do not fit the model's context to merge them; highest score", len(legs))
+	ask, shown := r.merger(legs)
+	if shown == 0 {
 		return legs[:1], nil
 	}
-	merged, err := r.consult(ctx, r.question(shown, mergeTask, r.prompt.ask.MaxTokens))
+	merged, err := r.consult(ctx, ask)
 	if err != nil {
 		return nil, err
 	}
 	if merged == nil {
-		r.said = fmt.Sprintf("no miner could merge the answers; the highest score of %d", len(legs))
+		r.unmerged(legs)
 		return legs[:1], nil
 	}
-	r.said = fmt.Sprintf("merged by miner %d out of %d answers", merged.Peer.UID, len(shown))
+	r.merged(merged, shown)
 	return []*leg{merged}, nil
+}
+
+// merger is the request for one answer out of those of legs, and how many of
+// them are shown in it; 0 where there is nothing to merge.
+func (r *round) merger(legs []*leg) (ask text.Request, shown int) {
+	if len(legs) == 1 {
+		return ask, 0
+	}
+	most := r.prompt.ask.MaxTokens
+	fit := r.fitting(legs, mergeTask, most)
+	if len(fit) < 2 {
+		r.said = fmt.Sprintf("%d answers do not fit the model's context to merge them; highest score", len(legs))
+		return ask, 0
+	}
+	return r.question(fit, mergeTask, most), len(fit)
+}
+
+func (r *round) merged(by *leg, shown int) {
+	r.said = fmt.Sprintf("merged by miner %d out of %d answers", by.Peer.UID, shown)
+}
+
+func (r *round) unmerged(legs []*leg) {
+	r.said = fmt.Sprintf("no miner could merge the answers; the highest score of %d", len(legs))
+}
+
+// merge streams what a proven miner writes out of all answers, as it is made.
+// Where none is there it gives what decide does.
+func (s *relay) merge(ctx context.Context) error {
+	r := s.round
+	if _, err := r.best(ctx); err != nil {
+		return err
+	}
+	legs := r.ranked()
+	judges := slices.DeleteFunc(r.judges(), func(c candidate) bool { return !c.proven })
+	if len(judges) == 0 {
+		return s.checked(ctx)
+	}
+	ask, shown := r.merger(legs)
+	if shown == 0 {
+		return s.answer(legs[:1])
+	}
+	r.ask, r.role, r.spare = ask, roleJudge, judges[1:]
+	r.merged(r.start(judges[0], ask), shown)
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	r.role = ""
+	if c := s.choices[0]; !c.empty() {
+		r.merged(c.legs[0], shown)
+		return nil
+	}
+	r.unmerged(legs)
+	return s.answer(legs[:1])
 }
 
 // What a miner is asked about the others' answers.
@@ -247,16 +296,21 @@ func (p *prompt) words() string {
 // maxConsulted is how many miners are tried as a judge.
 const maxConsulted = 3
 
+// judges are the miners that may be asked about the others' answers, in order.
+func (r *round) judges() []candidate {
+	order, err := r.g.order(&r.prompt)
+	if err != nil {
+		return nil // nobody is there any more, and the answers are
+	}
+	return order[:min(len(order), maxConsulted)]
+}
+
 // consult puts a question of the gateway's own to a miner and has its answer
 // checked. It returns nil where nobody gives one that holds.
 func (r *round) consult(ctx context.Context, ask text.Request) (*leg, error) {
-	order, err := r.g.order(&r.prompt)
-	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // nobody is there any more, and the answers are
-	}
-	for _, c := range order[:min(len(order), maxConsulted)] {
+	for _, c := range r.judges() {
 		l := r.start(c, ask)
-		l.role = "judge"
+		l.role = roleJudge
 		if err := r.await(ctx, func() bool { return l.state == running }); err != nil {
 			return nil, err
 		}

@@ -15,7 +15,8 @@ type Strategy string
 //
 // BestOfK ranks the checked answers by the user's wish. Vote gives an answer
 // that most of the miners agree on. Merge has one miner write one answer out of
-// all. These three check before they speak, so a stream says all at once.
+// all. Best, BestOfK and Vote check before they speak, so a stream says all at
+// once; Merge streams what a proven miner writes.
 const (
 	Best    Strategy = "best"
 	First   Strategy = "first"

@@ -175,9 +175,6 @@ func (g *Gateway) prompt(s settings) (prompt, *problem) {
 	if p.n < 1 || p.n > g.limits.MaxMiners {
 		return p, invalid("n", "n is %d; 1 to %d is allowed", p.n, g.limits.MaxMiners)
 	}
-	if p.n > 1 && p.stream {
-		return p, unsupported("n", "n is %d; a stream gives one answer: leave stream out, or n", p.n)
-	}
 	return p, p.extras(s.Plexus, g.limits)
 }
 
@@ -309,13 +306,16 @@ func tooLong(format string, args ...any) *problem {
 }
 
 // render returns the prompt's tokens. The model must have a tokenizer.
-func (p *prompt) render() ([]engine.Token, error) {
-	switch t := p.model.Tokenizer; {
-	case len(p.ask.Tokens) > 0:
-		return p.ask.Tokens, nil
-	case len(p.ask.Messages) > 0:
-		return chat.Render(t, p.ask.Messages, p.ask.Constraint.Tools)
+func (p *prompt) render() ([]engine.Token, error) { return p.model.render(p.ask) }
+
+// render returns the tokens of what is asked. The model must have a tokenizer.
+func (m *Model) render(ask text.Request) ([]engine.Token, error) {
+	switch t := m.Tokenizer; {
+	case len(ask.Tokens) > 0:
+		return ask.Tokens, nil
+	case len(ask.Messages) > 0:
+		return chat.Render(t, ask.Messages, ask.Constraint.Tools)
 	default:
-		return t.Encode(p.ask.Prompt)
+		return t.Encode(ask.Prompt)
 	}
 }

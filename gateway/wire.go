@@ -123,8 +123,8 @@ type voice interface {
 	chunk(p *prompt, a piece, opening bool) any
 }
 
-// chatVoice is /v1/chat/completions. A stream has a reader of its own.
-type chatVoice struct{ calls *callReader }
+// chatVoice is /v1/chat/completions. A stream has a reader for each choice.
+type chatVoice struct{ calls []callReader }
 
 type chatChoice struct {
 	Index    int           `json:"index"`
@@ -190,8 +190,8 @@ func (chatVoice) whole(p *prompt, a piece) any {
 
 func (v chatVoice) chunk(p *prompt, a piece, opening bool) any {
 	c := chatChoiceOf(p, a)
-	c.Delta = p.delta(v.calls, a)
-	c.Finish = finishOf(a.finish, v.calls.calls)
+	c.Delta = p.delta(&v.calls[a.index], a)
+	c.Finish = finishOf(a.finish, v.calls[a.index].calls)
 	if opening {
 		c.Delta.Role = "assistant"
 	}
