@@ -59,7 +59,7 @@ func (r *round) record() receipt.Receipt {
 		ID: r.receipt, Request: r.request, Created: r.began.Unix(), Model: m.Name, Manifest: m.Manifest,
 		Netuid: m.Netuid, Height: task.Height, BlockHash: task.BlockHash,
 		Validator: receipt.Validator{UID: m.Validator.UID, Account: m.Validator.Account, PeerID: m.Validator.PeerID},
-		Strategy:  string(p.strategy), Why: r.whyChosen(), Prompt: p.hash(),
+		Strategy:  string(p.strategy), Why: r.whyChosen(), Ranked: r.by, Verified: p.verified, Prompt: p.hash(),
 		Usage: receipt.Usage{Prompt: counted.Prompt, Completion: counted.Completion, Total: counted.Total},
 	}
 	out.Output = output(r.chosen[0])
@@ -68,6 +68,15 @@ func (r *round) record() receipt.Receipt {
 	}
 	for _, l := range r.legs {
 		out.Miners = append(out.Miners, r.part(l))
+	}
+	for _, v := range r.votes {
+		vote := receipt.Vote{Answer: receipt.Text(v.Answer), Weight: v.Weight}
+		for _, l := range v.legs {
+			place := slices.Index(r.legs, l)
+			weight := l.weight()
+			vote.Miners, out.Miners[place].Weight = append(vote.Miners, place), &weight
+		}
+		out.Votes = append(out.Votes, vote)
 	}
 	return out
 }
@@ -95,13 +104,18 @@ func (r *round) part(l *leg) receipt.Miner {
 	m := receipt.Miner{
 		UID: l.Peer.UID, Account: l.Peer.Account, PeerID: l.Peer.PeerID,
 		Verdict: l.verdict(), Reason: l.why, Exchange: l.trial.Answer.Receipt,
+		Standing: round4(l.Score), Role: l.role,
 	}
 	if t := l.trial.Task; t.ID != (subnet.TaskID{}) {
 		m.Task = &receipt.Task{ID: hex.EncodeToString(t.ID[:]), Height: t.Height, BlockHash: t.BlockHash}
 	}
 	if l.state == judged {
 		score := round4(l.score.Value)
-		m.Score, m.Reason = &score, l.score.Reason
+		m.Score, m.Reason, m.Examined = &score, l.score.Reason, l.score.Checked
+	}
+	if r.by == receipt.ByLogProb && len(l.tokens) > 0 {
+		mean := l.meanLogProb()
+		m.LogProb = &mean
 	}
 	m.Chosen = r.chose(l)
 	return m

@@ -30,6 +30,8 @@ type voteReport struct {
 	Answer string     `json:"answer"` // in the form that was compared
 	Weight float64    `json:"weight"` // sum of the verified scores behind it
 	Miners []yuma.UID `json:"miners"`
+
+	legs []*leg
 }
 
 // A shift is where one miner's part of a stream ends and another's begins.

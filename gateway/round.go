@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexus-network/plexus/gateway/receipt"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/text"
 )
@@ -35,6 +36,7 @@ type round struct {
 	box    box
 	taken  int    // answers that a stream has given before the others are decided on
 	idle   func() // called now and then while nothing is heard; may be nil
+	by     string // what put the answers first, in a receipt's words
 	said   string // why the answer was given, where an ensemble decided
 	votes  []voteReport
 	shifts []shift
@@ -52,6 +54,10 @@ func (g *Gateway) begin(ctx context.Context, p prompt) (*round, error) {
 	}
 	p.model.routing.class.request()
 	r := &round{g: g, model: p.model, prompt: p, ask: p.ask, began: time.Now(), receipt: g.newReceipt()}
+	r.by = receipt.ByScore
+	if p.strategy == First {
+		r.by = receipt.ByFirst
+	}
 	r.box.ready = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	k, least := max(p.miners, p.n), p.n
