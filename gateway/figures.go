@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync"
@@ -137,6 +138,7 @@ func (f *figures) look(model *Model) {
 // modelMiners says who stands behind a model, and how good they are.
 type modelMiners struct {
 	Subnet     yuma.Netuid    `json:"subnet"`
+	Kind       string         `json:"kind"` // text: a declared model, to which answers are held; open: whatever the miners run
 	Alive      int            `json:"miners"`
 	Proven     int            `json:"proven"`              // of them, those whose text is streamed unchecked
 	Precision  string         `json:"precision,omitempty"` // of the declared model's parameters; answers are held to it
@@ -171,7 +173,7 @@ type minerFigures struct {
 func (g *Gateway) minersOf(m *Model) modelMiners {
 	miners := m.Backend.Miners()
 	out := modelMiners{
-		Subnet: m.Netuid, Precision: m.About.Precision, Hash: m.About.FileHash,
+		Subnet: m.Netuid, Kind: cmp.Or(m.Kind, "text"), Precision: m.About.Precision, Hash: m.About.FileHash,
 		Embeddings: m.Embedder != nil, Miners: []minerFigures{},
 	}
 	for _, c := range choose(miners, 1, 0) {

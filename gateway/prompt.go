@@ -31,12 +31,13 @@ type prompt struct {
 	verdict  bool          // a stream waits for the scores
 	answers  bool          // every miner's text is told
 
-	candidates bool    // every miner's text is told, by its new name
-	verified   bool    // only answers that were examined are given
-	minScore   float64 // standing that a miner must have
-	by         string  // what best-of-k ranks by
-	extract    string  // what of an answer votes
-	field      string  // of the JSON that votes
+	candidates bool     // every miner's text is told, by its new name
+	verified   bool     // only answers that were examined are given
+	minScore   float64  // standing that a miner must have
+	by         string   // what best-of-k ranks by
+	extract    string   // what of an answer votes
+	field      string   // of the JSON that votes
+	ignored    []string // settings that miners are not told of
 }
 
 // settings are the request fields that all dialects of the OpenAI API share.
@@ -169,6 +170,9 @@ func (g *Gateway) prompt(s settings) (prompt, *problem) {
 	if bad := p.sample(s); bad != nil {
 		return p, bad
 	}
+	if p.model.openEnded() {
+		p.ignored = s.unsampled()
+	}
 	if s.N != nil {
 		p.n = *s.N
 	}
@@ -262,6 +266,9 @@ func stops(raw json.RawMessage) ([]string, *problem) {
 // fit counts the prompt's tokens where it can and refuses what leaves the model
 // no room to answer.
 func (p *prompt) fit() *problem {
+	if p.model.openEnded() {
+		return p.fitOpen()
+	}
 	t, room := p.model.Tokenizer, p.model.Context
 	size := len(p.ask.Prompt) + p.ask.Constraint.Size()
 	for _, m := range p.ask.Messages {

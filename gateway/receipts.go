@@ -69,6 +69,9 @@ func (r *round) record() receipt.Receipt {
 	for _, l := range r.legs {
 		out.Miners = append(out.Miners, r.part(l))
 	}
+	if m.openEnded() {
+		out.Kind = m.Kind
+	}
 	for _, v := range r.votes {
 		vote := receipt.Vote{Answer: receipt.Text(v.Answer), Weight: v.Weight}
 		for _, l := range v.legs {

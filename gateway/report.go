@@ -18,7 +18,9 @@ type report struct {
 	Strategy  Strategy      `json:"strategy"`
 	Why       string        `json:"why"` // for people: why the chosen miner
 	Subnet    yuma.Netuid   `json:"subnet"`
-	Height    yuma.Height   `json:"height"` // block that the answer is bound to
+	Kind      string        `json:"kind,omitempty"`    // open where the subnet declares no model; empty where it does
+	Ignored   []string      `json:"ignored,omitempty"` // settings of the request that no miner was told of
+	Height    yuma.Height   `json:"height"`            // block that the answer is bound to
 	Validator peerReport    `json:"validator"`
 	Miners    []minerReport `json:"miners"`            // as they were asked
 	Votes     []voteReport  `json:"votes,omitempty"`   // of the strategy vote, the winner first
@@ -109,8 +111,11 @@ func (l *leg) verdict() string {
 func (r *round) report(id string, chosen ...[]*leg) *report {
 	out := &report{
 		RequestID: id, Model: r.model.Name, Strategy: r.prompt.strategy,
-		Subnet: r.model.Netuid, Validator: peerOf(r.model.Validator), Receipt: r.receipt,
+		Subnet: r.model.Netuid, Ignored: r.prompt.ignored, Validator: peerOf(r.model.Validator), Receipt: r.receipt,
 		Votes: r.votes, Resumed: r.shifts,
+	}
+	if r.model.openEnded() {
+		out.Kind = r.model.Kind
 	}
 	r.request, r.chosen = id, chosen
 	out.Why = r.whyChosen()

@@ -61,6 +61,9 @@ func (p *prompt) count(tokens []engine.TokenScore, text string, claimed int) int
 	if len(tokens) > 0 {
 		return len(tokens)
 	}
+	if p.model.openEnded() {
+		return min(quarters(len(text)), p.ask.MaxTokens)
+	}
 	if t := p.model.Tokenizer; t != nil {
 		if own, err := t.Encode(text); err == nil {
 			return min(len(own), p.ask.MaxTokens)
