@@ -326,3 +326,37 @@ func TestReceiptHoldsWhatChose(t *testing.T) {
 		}
 	}
 }
+
+func TestMaxPrice(t *testing.T) {
+	g := guard(t, fakes(honest("Paris")), access.Options{Price: 1000, Deposits: "plx1v", Floor: 1, Shared: 1, Anonymous: 1 << 20})
+	key := g.signIn(t)
+	if _, err := g.db.Exec(t.Context(), `INSERT INTO balances (account, deposited, spent, dust, held) VALUES ($1, 1000000, 0, 0, 0)`, dora.Address()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		key, options string
+		status       int
+	}{
+		{key, ``, 200},
+		{key, `,"plexus":{"max_price":1000}`, 200},
+		{key, `,"plexus":{"max_price":999}`, 402},
+		{key, `,"plexus":{"max_price":0},"stream":true,"n":2`, 402},
+		{key, `,"plexus":{"max_price":-1}`, 400},
+		{key, `,"plexus":{"max_price":"1"}`, 400},
+		{"", `,"plexus":{"max_price":0}`, 200}, // within a quota nothing is paid
+	} {
+		w := g.call(t, "POST", "/v1/chat/completions", c.key, hello+c.options+`}`)
+		if w.Code != c.status {
+			t.Errorf("%s: %d %s, want %d", c.options, w.Code, w.Body, c.status)
+		}
+		if c.status == 402 {
+			if a := read(t, w); deref(a.Error.Param) != "plexus.max_price" || !strings.Contains(a.Error.Message, "cost 1000 nplx") {
+				t.Errorf("%s: %s", c.options, w.Body)
+			}
+		}
+	}
+	g.late.Wait()
+	if body := g.call(t, "GET", "/v1/models/toy", "", "").Body.String(); !strings.Contains(body, `"price_nplx":"1000"`) && !strings.Contains(body, `"price_nplx":1000`) {
+		t.Errorf("models: %s", body)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/yuma"
 )
 
@@ -144,6 +145,7 @@ type modelMiners struct {
 	Precision  string         `json:"precision,omitempty"` // of the declared model's parameters; answers are held to it
 	Hash       string         `json:"file_sha256,omitempty"`
 	Embeddings bool           `json:"embeddings"` // /v1/embeddings takes the model
+	Price      coin.Amount    `json:"price_nplx"` // of 1,000 tokens beyond a quota, prepaid; 0 where none are sold
 	Score      float64        `json:"score"`      // the best verified score among its miners, 0 to 1
 	Rate       *spread        `json:"tokens_per_second"`
 	First      *spread        `json:"ttft_ms"` // to the first text
@@ -175,6 +177,9 @@ func (g *Gateway) minersOf(m *Model) modelMiners {
 	out := modelMiners{
 		Subnet: m.Netuid, Kind: cmp.Or(m.Kind, "text"), Precision: m.About.Precision, Hash: m.About.FileHash,
 		Embeddings: m.Embedder != nil, Miners: []minerFigures{},
+	}
+	if g.access != nil {
+		_, out.Price = g.access.Deposits()
 	}
 	for _, c := range choose(miners, 1, 0) {
 		out.Alive++

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/chat"
 	"github.com/plexus-network/plexus/subnet/text"
@@ -31,13 +32,14 @@ type prompt struct {
 	verdict  bool          // a stream waits for the scores
 	answers  bool          // every miner's text is told
 
-	candidates bool     // every miner's text is told, by its new name
-	verified   bool     // only answers that were examined are given
-	minScore   float64  // standing that a miner must have
-	by         string   // what best-of-k ranks by
-	extract    string   // what of an answer votes
-	field      string   // of the JSON that votes
-	ignored    []string // settings that miners are not told of
+	candidates bool         // every miner's text is told, by its new name
+	verified   bool         // only answers that were examined are given
+	maxPrice   *coin.Amount // that 1,000 tokens beyond the quota may cost; nil means any
+	minScore   float64      // standing that a miner must have
+	by         string       // what best-of-k ranks by
+	extract    string       // what of an answer votes
+	field      string       // of the JSON that votes
+	ignored    []string     // settings that miners are not told of
 }
 
 // settings are the request fields that all dialects of the OpenAI API share.

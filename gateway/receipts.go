@@ -117,7 +117,7 @@ func (r *round) part(l *leg) receipt.Miner {
 		m.Score, m.Reason, m.Examined = &score, l.score.Reason, l.score.Checked
 	}
 	if r.by == receipt.ByLogProb && len(l.tokens) > 0 {
-		mean := l.meanLogProb()
+		mean := round4(l.meanLogProb())
 		m.LogProb = &mean
 	}
 	m.Chosen = r.chose(l)
