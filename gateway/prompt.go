@@ -28,7 +28,9 @@ type prompt struct {
 	top      int           // alternatives per token
 	ids      bool          // token ids with each choice
 	echo     string        // what to say before the answer
-	known    []promptScore // of the prompt, when echo and logprobs want them; see score.go
+	known    []promptScore // of the prompt, when echo with logprobs or prompt_logprobs wants them; see score.go
+	scored   bool          // prompt_logprobs wants them, and
+	topKnown int           // alternatives to each
 	verdict  bool          // a stream waits for the scores
 	answers  bool          // every miner's text is told
 
@@ -56,6 +58,7 @@ type settings struct {
 	Stream      bool            `json:"stream"`
 	StreamOpts  *streamOptions  `json:"stream_options"`
 	TokenIDs    bool            `json:"return_token_ids"`
+	PromptLogs  json.RawMessage `json:"prompt_logprobs"`
 	Plexus      *plexusOptions  `json:"plexus"`
 }
 
@@ -82,7 +85,6 @@ var refused = []struct {
 	{"repetition_penalty", []string{"1"}, "use 1: the verified sampler has no penalties"},
 	{"suffix", []string{`""`}, "leave it out"},
 	{"best_of", []string{"1"}, `use {"plexus":{"miners":k,"strategy":"best"}}`},
-	{"prompt_logprobs", []string{"0", "false"}, "leave it out"},
 }
 
 // parse reads a request's JSON into v, and refuses the fields that cannot be
@@ -180,6 +182,9 @@ func (g *Gateway) prompt(s settings) (prompt, *problem) {
 	}
 	if p.n < 1 || p.n > g.limits.MaxMiners {
 		return p, invalid("n", "n is %d; 1 to %d is allowed", p.n, g.limits.MaxMiners)
+	}
+	if bad := p.wantPromptLogs(orNull(s.PromptLogs)); bad != nil {
+		return p, bad
 	}
 	return p, p.extras(s.Plexus, g.limits)
 }

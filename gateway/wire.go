@@ -21,6 +21,8 @@ type envelope struct {
 	Choices any             `json:"choices"`
 	Usage   json.RawMessage `json:"usage,omitempty"`
 	Plexus  *report         `json:"plexus,omitempty"`
+
+	PromptLogs []map[string]knownToken `json:"prompt_logprobs,omitempty"` // of a chat
 }
 
 // A usage counts tokens.
@@ -250,6 +252,8 @@ type completionChoice struct {
 	LogProbs *completionLogProbs `json:"logprobs"`
 	Finish   *string             `json:"finish_reason"`
 	TokenIDs []int               `json:"token_ids,omitempty"`
+
+	PromptLogs []map[string]knownToken `json:"prompt_logprobs,omitempty"`
 }
 
 type completionLogProbs struct {
@@ -265,13 +269,13 @@ func (completionVoice) object(bool) string { return "text_completion" }
 func (v completionVoice) whole(p *prompt, a piece) any { return v.chunk(p, a, true) }
 
 func (completionVoice) chunk(p *prompt, a piece, opening bool) any {
-	c := completionChoice{Index: a.index, Text: a.text, Finish: optional(string(a.finish)), TokenIDs: p.idsOf(a)}
+	c := completionChoice{Index: a.index, Text: a.text, Finish: optional(string(a.finish)), TokenIDs: p.idsOf(a), PromptLogs: p.promptLogs()}
 	if !p.logprobs {
 		return c
 	}
 	c.LogProbs = &completionLogProbs{}
 	at := a.offset
-	if opening {
+	if opening && p.echo != "" {
 		for _, t := range p.known {
 			at = c.LogProbs.add(p, t.TokenScore, t.first, at)
 		}
