@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -35,6 +38,7 @@ const (
 	pieces       = 32
 	firstWait    = 10 * time.Millisecond
 	pieceWait    = 5 * time.Millisecond
+	mockWidth    = 384 // numbers of a vector
 )
 
 func TestMain(m *testing.M) {
@@ -48,7 +52,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// playMock serves the OpenAI API: 32 pieces, 5 ms apart, after 10 ms.
+// playMock serves the OpenAI API: 32 pieces, 5 ms apart, after 10 ms; or a
+// vector after 10 ms.
 func playMock() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/models", func(w http.ResponseWriter, _ *http.Request) {
@@ -72,6 +77,16 @@ func playMock() {
 			}
 		}
 		fmt.Fprint(w, "data: [DONE]\n\n")
+	})
+	mux.HandleFunc("/v1/embeddings", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(firstWait)
+		v := make([]float32, mockWidth)
+		v[0] = 1
+		writeJSON(w, 200, map[string]any{
+			"object": "list", "model": "toy", "usage": map[string]int{"prompt_tokens": 4, "total_tokens": 4},
+			"data": []embeddingReport{{Object: "embedding", Vector: littleEndian(v)}},
+		})
 	})
 	fmt.Fprintln(os.Stderr, http.ListenAndServe(strings.TrimPrefix(mockURL, "http://"), mux))
 	os.Exit(1)
@@ -116,14 +131,54 @@ func (mockNet) Judge(_ context.Context, trials []subnet.Trial) ([]subnet.Score, 
 	return out, nil
 }
 
+// mockEmbedder asks the mock for vectors.
+type mockEmbedder struct{ client *http.Client }
+
+func (m mockEmbedder) Embed(ctx context.Context, texts []string) ([][]float32, int, error) {
+	body, err := json.Marshal(map[string]any{"model": "toy", "input": texts, "encoding_format": "base64"})
+	if err != nil {
+		return nil, 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, mockURL+"/v1/embeddings", bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := m.client.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer res.Body.Close()
+	var in struct {
+		Data []struct {
+			Embedding []byte
+		}
+		Usage struct {
+			Tokens int `json:"prompt_tokens"`
+		}
+	}
+	if err := json.NewDecoder(res.Body).Decode(&in); err != nil {
+		return nil, 0, err
+	}
+	out := make([][]float32, len(in.Data))
+	for i, d := range in.Data {
+		out[i] = make([]float32, len(d.Embedding)/4)
+		for j := range out[i] {
+			out[i][j] = math.Float32frombits(binary.LittleEndian.Uint32(d.Embedding[4*j:]))
+		}
+	}
+	return out, in.Usage.Tokens, nil
+}
+
 func playGateway() {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}
 	e, err := remote.Open(context.Background(), remote.Options{
 		URL: mockURL + "/v1", Model: "toy",
-		Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}},
+		Client: client,
 	})
 	if err == nil {
 		var g *Gateway
-		if g, err = New(Config{Models: []Model{{Name: "toy", Backend: mockNet{e}}}, Limits: Limits{Running: 1024, Explore: -1}}); err == nil {
+		if g, err = New(Config{Models: []Model{{Name: "toy", Backend: mockNet{e}, Embedder: mockEmbedder{client}}}, Limits: Limits{Running: 1024, Explore: -1}}); err == nil {
 			var l net.Listener
 			if l, err = Listen("127.0.0.1:18201"); err == nil {
 				err = g.Run(context.Background(), l)
@@ -143,7 +198,8 @@ type proxied struct {
 }
 
 // BenchmarkCompare prints a table of what each way adds to the mock's own
-// times, and how many requests it relays per second of its CPU time.
+// times, and how many requests it relays per second of its CPU time: for
+// streamed chats, and for embeddings of one text.
 func BenchmarkCompare(b *testing.B) {
 	portkey := os.Getenv("PLEXUS_PORTKEY")
 	if portkey == "" {
@@ -167,7 +223,10 @@ func BenchmarkCompare(b *testing.B) {
 	}
 	for b.Loop() {
 		for _, streams := range []int{1, 64, 512} {
-			measure(b, streams, ways)
+			measure(b, "chat", stream, streams, ways)
+		}
+		for _, streams := range []int{1, 64, 512} {
+			measure(b, "embeddings", vector, streams, ways)
 		}
 	}
 }
@@ -209,16 +268,21 @@ http {
 	}
 }`
 
-// measure sends streams at the same time through every way in turn.
-func measure(b *testing.B, streams int, ways []proxied) {
+// An asking sends one request and returns the time to its first piece, and the
+// mean time per further piece.
+type asking func(client *http.Client, w proxied) (first, gap time.Duration, err error)
+
+// measure sends as many requests as there are streams at the same time, through
+// every way in turn.
+func measure(b *testing.B, kind string, one asking, streams int, ways []proxied) {
 	var direct []time.Duration
 	var directGap []time.Duration
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: streams}}
 	rounds := max(3, 60/streams)
 	for _, w := range ways {
-		ask(client, w, streams, 1) // opens connections, warms caches
+		ask(client, w, one, streams, 1) // opens connections, warms caches
 		before, began := cpu(w.process), time.Now()
-		firsts, gaps := ask(client, w, streams, rounds)
+		firsts, gaps := ask(client, w, one, streams, rounds)
 		failed := streams*rounds - len(firsts)
 		if failed > 0 && w.name == "plexus" {
 			b.Errorf("%d of %d requests failed", failed, streams*rounds)
@@ -228,7 +292,7 @@ func measure(b *testing.B, streams int, ways []proxied) {
 			direct, directGap = firsts, gaps
 		}
 		n := float64(len(firsts))
-		line := fmt.Sprintf("%-8s streams %3d  requests %5.0f failed %4d  first p50 %7.2f p99 %7.2f ms", w.name, streams, n, failed, ms(firsts, .5), ms(firsts, .99))
+		line := fmt.Sprintf("%-10s %-8s streams %3d  requests %5.0f failed %4d  first p50 %7.2f p99 %7.2f ms", kind, w.name, streams, n, failed, ms(firsts, .5), ms(firsts, .99))
 		if w.process != 0 {
 			line += fmt.Sprintf("  added first p50 %6.2f p99 %6.2f  per token p50 %6.3f p99 %6.3f ms  %6.0f req/CPU-s  %5.0f req/s",
 				ms(firsts, .5)-ms(direct, .5), ms(firsts, .99)-ms(direct, .99), ms(gaps, .5)-ms(directGap, .5), ms(gaps, .99)-ms(directGap, .99), n/max(used, .01), n/wall)
@@ -239,13 +303,13 @@ func measure(b *testing.B, streams int, ways []proxied) {
 
 // ask has every stream ask rounds times, and returns the times to the first
 // piece and the mean times per further piece, of the requests that went well.
-func ask(client *http.Client, w proxied, streams, rounds int) (firsts, gaps []time.Duration) {
+func ask(client *http.Client, w proxied, one asking, streams, rounds int) (firsts, gaps []time.Duration) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range streams {
 		wg.Go(func() {
 			for range rounds {
-				first, gap, err := stream(client, w)
+				first, gap, err := one(client, w)
 				mu.Lock()
 				if err == nil {
 					firsts, gaps = append(firsts, first), append(gaps, gap)
@@ -292,6 +356,30 @@ func stream(client *http.Client, w proxied) (first, gap time.Duration, err error
 		return 0, 0, fmt.Errorf("status %d, %d of %d pieces, %w", res.StatusCode, words, pieces, lines.Err())
 	}
 	return first, (last - first) / (pieces - 1), nil
+}
+
+// vector asks for one text's embedding as the openai package does, in base64.
+func vector(client *http.Client, w proxied) (first, gap time.Duration, err error) {
+	began := time.Now()
+	req, err := http.NewRequest(http.MethodPost, w.url+"/v1/embeddings", strings.NewReader(`{"model":"toy","input":"a lighthouse by the sea","encoding_format":"base64"}`))
+	if err != nil {
+		return 0, 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer none")
+	for k, v := range w.header {
+		req.Header.Set(k, v)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != 200 || len(body) < mockWidth*4*4/3 {
+		return 0, 0, fmt.Errorf("status %d, %d bytes, %w", res.StatusCode, len(body), err)
+	}
+	return time.Since(began), 0, nil
 }
 
 func ms(sorted []time.Duration, part float64) float64 {

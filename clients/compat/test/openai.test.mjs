@@ -107,6 +107,9 @@ test('completes text and scores it', async () => {
   const scored = await client.completions.create({ model, prompt: ['Once upon a', [5, 6, 7]], max_tokens: 0, echo: true, logprobs: 1 })
   assert.equal(scored.choices[1].logprobs.tokens.length, 3)
   assert.equal(scored.usage.completion_tokens, 0)
+  const known = await client.completions.create({ model, prompt: [5, 6, 7], max_tokens: 1, prompt_logprobs: 2 })
+  assert.equal(known.choices[0].prompt_logprobs[0], null)
+  assert.ok(known.choices[0].prompt_logprobs[1]['6'].logprob <= 0)
 })
 
 test('embeds', async () => {
