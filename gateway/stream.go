@@ -319,14 +319,14 @@ func (s *relay) breach() error {
 
 // endAll ends the choices that are done, and tells whether there was one. Only
 // the last can be left: the others end when they are done.
-func (s *relay) endAll(told *report) (any bool) {
+func (s *relay) endAll(told *report) (ended bool) {
 	for _, c := range s.choices {
 		if c.done && !c.ended {
 			c.end(told)
-			any = true
+			ended = true
 		}
 	}
-	return any
+	return ended
 }
 
 // given are the legs whose text went out, by choice.
