@@ -75,4 +75,3 @@ func vector(client *http.Client, w proxied) (first, gap time.Duration, err error
 	}
 	return time.Since(began), 0, nil
 }
-
