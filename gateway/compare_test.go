@@ -179,13 +179,14 @@ func BenchmarkCompare(b *testing.B) {
 			header: map[string]string{"x-portkey-provider": "openai", "x-portkey-custom-host": mockURL + "/v1"},
 		},
 	}
-	for b.Loop() {
-		for _, streams := range []int{1, 64, 512} {
-			measure(b, "chat", stream, streams, ways)
-		}
-		for _, streams := range []int{1, 64, 512} {
-			measure(b, "embeddings", vector, streams, ways)
-		}
+	for _, kind := range []asking{{"chat", 60, 3, stream}, {"embeddings", 1000, 8, vector}} {
+		b.Run(kind.name, func(b *testing.B) {
+			for b.Loop() {
+				for _, streams := range []int{1, 64, 512} {
+					measure(b, kind, streams, ways)
+				}
+			}
+		})
 	}
 }
 
@@ -226,21 +227,27 @@ http {
 	}
 }`
 
-// An asking sends one request and returns the time to its first piece, and the
-// mean time per further piece.
-type asking func(client *http.Client, w proxied) (first, gap time.Duration, err error)
+// An asking is a kind of request.
+type asking struct {
+	name  string
+	all   int // requests of all streams together, and
+	least int // at least of each
+	// one sends one and returns the time to its first piece, and the mean time
+	// per further piece.
+	one func(client *http.Client, w proxied) (first, gap time.Duration, err error)
+}
 
 // measure sends as many requests as there are streams at the same time, through
 // every way in turn.
-func measure(b *testing.B, kind string, one asking, streams int, ways []proxied) {
+func measure(b *testing.B, kind asking, streams int, ways []proxied) {
 	var direct []time.Duration
 	var directGap []time.Duration
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: streams}}
-	rounds := max(3, 60/streams)
+	rounds := max(kind.least, kind.all/streams)
 	for _, w := range ways {
-		ask(client, w, one, streams, 1) // opens connections, warms caches
+		ask(client, w, kind, streams, 1) // opens connections, warms caches
 		before, began := cpu(w.process), time.Now()
-		firsts, gaps := ask(client, w, one, streams, rounds)
+		firsts, gaps := ask(client, w, kind, streams, rounds)
 		failed := streams*rounds - len(firsts)
 		if failed > 0 && w.name == "plexus" {
 			b.Errorf("%d of %d requests failed", failed, streams*rounds)
@@ -250,7 +257,7 @@ func measure(b *testing.B, kind string, one asking, streams int, ways []proxied)
 			direct, directGap = firsts, gaps
 		}
 		n := float64(len(firsts))
-		line := fmt.Sprintf("%-10s %-8s streams %3d  requests %5.0f failed %4d  first p50 %7.2f p99 %7.2f ms", kind, w.name, streams, n, failed, ms(firsts, .5), ms(firsts, .99))
+		line := fmt.Sprintf("%-10s %-8s streams %3d  requests %5.0f failed %4d  first p50 %7.2f p99 %7.2f ms", kind.name, w.name, streams, n, failed, ms(firsts, .5), ms(firsts, .99))
 		if w.process != 0 {
 			line += fmt.Sprintf("  added first p50 %6.2f p99 %6.2f  per token p50 %6.3f p99 %6.3f ms  %6.0f req/CPU-s  %5.0f req/s",
 				ms(firsts, .5)-ms(direct, .5), ms(firsts, .99)-ms(direct, .99), ms(gaps, .5)-ms(directGap, .5), ms(gaps, .99)-ms(directGap, .99), n/max(used, .01), n/wall)
@@ -261,13 +268,13 @@ func measure(b *testing.B, kind string, one asking, streams int, ways []proxied)
 
 // ask has every stream ask rounds times, and returns the times to the first
 // piece and the mean times per further piece, of the requests that went well.
-func ask(client *http.Client, w proxied, one asking, streams, rounds int) (firsts, gaps []time.Duration) {
+func ask(client *http.Client, w proxied, kind asking, streams, rounds int) (firsts, gaps []time.Duration) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range streams {
 		wg.Go(func() {
 			for range rounds {
-				first, gap, err := one(client, w)
+				first, gap, err := kind.one(client, w)
 				mu.Lock()
 				if err == nil {
 					firsts, gaps = append(firsts, first), append(gaps, gap)
