@@ -66,7 +66,7 @@ type Model struct {
 	Backend     Backend          // who answers
 	Tokenizer   engine.Tokenizer // the model's; nil means no logprobs, no echo of tokens, no count before asking
 	Context     int              // tokens, prompt and answer together; 0 when unknown
-	MaxTokens   int              // most new tokens of one answer; 0 means 512
+	MaxTokens   int              // most new tokens of one answer, of four bytes each where the kind is open; 0 means 512
 	Temperature float32          // when a request names none; 0 means 1
 	Created     time.Time        // as /v1/models shows it; zero means the gateway's start
 	Netuid      yuma.Netuid      // the subnet that serves it

@@ -86,7 +86,7 @@ func (d door) offer() gateway.Model {
 		Name: d.name, Backend: backend{d.validator}, Netuid: d.netuid, Validator: d.as, Manifest: sha256.Sum256(d.manifest),
 	}
 	if d.model == nil {
-		m.Kind, m.MaxTokens = receipt.Open, d.most/4
+		m.Kind, m.MaxTokens = receipt.Open, d.most/4 // a token counts as four bytes there
 		return m
 	}
 	if d.embedder == nil {
