@@ -56,7 +56,7 @@ func (d door) open(ctx context.Context) ([]service, error) {
 		ChainID: chainID,
 		Models:  []gateway.Model{d.offer()},
 		Web:     page,
-		Access: who, Receipts: receipts,
+		Access:  who, Receipts: receipts,
 		Height: func(ctx context.Context) (yuma.Height, error) {
 			head, err := d.chain.Head(ctx)
 			return head.Height, err
