@@ -280,3 +280,83 @@ func TestReceiptOfAnAnswer(t *testing.T) {
 		}
 	})
 }
+
+// What put an answer first stands in its receipt, and can be counted again.
+func TestReceiptHoldsWhatChose(t *testing.T) {
+	say := func(value float64, logprob float32, says ...string) *fakeMiner {
+		m := honest(says...)
+		m.score.Value, m.logprob, m.score.Checked = value, logprob, true
+		m.judges = "2"
+		return m
+	}
+	for options, want := range map[string]struct{ by, proved string }{
+		`"strategy":"best"`:                                     {receipt.ByScore, "no other of the 2 answers"},
+		`"strategy":"best","verified_only":true`:                {receipt.ByScore, "no other of the 1 answers"},
+		`"strategy":"best-of-k","by":"logprob"`:                 {receipt.ByLogProb, "mean log-probability"},
+		`"strategy":"best-of-k","by":"judge"`:                   {receipt.ByJudge, "was asked about the others"},
+		`"strategy":"merge"`:                                    {receipt.ByMerge, "was asked about the others"},
+		`"strategy":"vote"`:                                     {receipt.ByVotes, "the greatest weight, 1.1, of 2 that 3 miners"},
+		`"strategy":"vote","extract":"json"`:                    {receipt.ByScore, "no other"},
+		`"strategy":"first"`:                                    {receipt.ByFirst, "signed by the hotkey"},
+		`"strategy":"best"},"n":2,"x":{`:                        {receipt.ByScore, "no other of the 1 answers"},
+		`"strategy":"first"},"n":2,"x":{`:                       {receipt.ByFirst, "signed by the hotkey"},
+		`"strategy":"best-of-k","by":"logprob"},"n":2,"x":{`:    {receipt.ByLogProb, "no other of the 1 answers"},
+		`"strategy":"best-of-k","by":"score","miners":1`:        {receipt.ByScore, "no other of the 0 answers"},
+		`"strategy":"best-of-k","by":"judge","miners":1`:        {receipt.ByScore, "no other of the 0 answers"},
+		`"strategy":"merge","miners":1`:                         {receipt.ByScore, "no other of the 0 answers"},
+		`"strategy":"best","miners":4,"candidates":true`:        {receipt.ByScore, "no other of the 2 answers"},
+		`"strategy":"best-of-k","by":"logprob","min_score":0.1`: {receipt.ByLogProb, "no other of the 2 answers"},
+	} {
+		for _, stream := range []string{"false", "true"} {
+			unexamined := say(0.95, -0.1, "It is 7")
+			unexamined.score.Checked = !strings.Contains(options, "verified")
+			g := guard(t, fakes(say(0.6, -0.3, "So 4"), say(0.5, -0.2, "4."), unexamined, cheat("4")), access.Options{Anonymous: 1 << 20})
+			w := g.call(t, "POST", "/v1/chat/completions", "", hello+`,"stream":`+stream+`,"plexus":{`+options+`}}`)
+			g.late.Wait()
+			w = g.call(t, "GET", "/v1/receipts/"+w.Header().Get("X-Receipt-Id"), "", "")
+			rec, err := receipt.Decode(w.Body.Bytes())
+			if err != nil {
+				t.Fatalf("%s: %v: %s", options, err, w.Body)
+			}
+			f := receipt.Verify(rec, receipt.Known{Hotkey: hotkey.Address()})
+			r, _, _ := rec.Envelope.Open()
+			if !f.Valid || r.Ranked != want.by || !strings.Contains(strings.Join(f.Proved, "\n"), want.proved) {
+				t.Errorf("%s, stream %s: ranked by %q, found %+v, want %q\n%s", options, stream, r.Ranked, f, want.proved, rec.Receipt)
+			}
+		}
+	}
+}
+
+func TestMaxPrice(t *testing.T) {
+	g := guard(t, fakes(honest("Paris")), access.Options{Price: 1000, Deposits: "plx1v", Floor: 1, Shared: 1, Anonymous: 1 << 20})
+	key := g.signIn(t)
+	if _, err := g.db.Exec(t.Context(), `INSERT INTO balances (account, deposited, spent, dust, held) VALUES ($1, 1000000, 0, 0, 0)`, dora.Address()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		key, options string
+		status       int
+	}{
+		{key, ``, 200},
+		{key, `,"plexus":{"max_price":1000}`, 200},
+		{key, `,"plexus":{"max_price":999}`, 402},
+		{key, `,"plexus":{"max_price":0},"stream":true,"n":2`, 402},
+		{key, `,"plexus":{"max_price":-1}`, 400},
+		{key, `,"plexus":{"max_price":"1"}`, 400},
+		{"", `,"plexus":{"max_price":0}`, 200}, // within a quota nothing is paid
+	} {
+		w := g.call(t, "POST", "/v1/chat/completions", c.key, hello+c.options+`}`)
+		if w.Code != c.status {
+			t.Errorf("%s: %d %s, want %d", c.options, w.Code, w.Body, c.status)
+		}
+		if c.status == 402 {
+			if a := read(t, w); deref(a.Error.Param) != "plexus.max_price" || !strings.Contains(a.Error.Message, "cost 1000 nplx") {
+				t.Errorf("%s: %s", c.options, w.Body)
+			}
+		}
+	}
+	g.late.Wait()
+	if body := g.call(t, "GET", "/v1/models/toy", "", "").Body.String(); !strings.Contains(body, `"price_nplx":"1000"`) && !strings.Contains(body, `"price_nplx":1000`) {
+		t.Errorf("models: %s", body)
+	}
+}

@@ -79,7 +79,7 @@ func (g *Gateway) answer(ctx context.Context, p prompt, id string) (res result) 
 		round.end()
 		return result{bad: asProblem(err, g)}
 	}
-	res = result{legs: legs, report: round.report(id, legs...)}
+	res = result{legs: legs, report: round.report(id, each(legs)...)}
 	g.later(ctx, round, p.strategy == First)
 	return res
 }

@@ -32,9 +32,18 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request, body []byte) *pro
 		return bad
 	}
 	if p.stream {
-		return g.stream(w, r, p, openAI{chatVoice{calls: &callReader{}}})
+		return g.stream(w, r, p, openAI{chatVoice{calls: make([]callReader, p.n)}})
 	}
-	return g.whole(w, r, []prompt{p}, openAI{chatVoice{}})
+	prompts := []prompt{p}
+	if p.scored {
+		if bad := enter(w, r, prompts...); bad != nil { // scoring costs, too
+			return bad
+		}
+		if bad := g.scoreAll(r.Context(), prompts); bad != nil {
+			return bad
+		}
+	}
+	return g.whole(w, r, prompts, openAI{chatVoice{}})
 }
 
 // readChat turns a request's bytes into a prompt.

@@ -35,6 +35,7 @@ const (
 	pieces       = 32
 	firstWait    = 10 * time.Millisecond
 	pieceWait    = 5 * time.Millisecond
+	mockWidth    = 384 // numbers of a vector
 )
 
 func TestMain(m *testing.M) {
@@ -48,7 +49,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// playMock serves the OpenAI API: 32 pieces, 5 ms apart, after 10 ms.
+// playMock serves the OpenAI API: 32 pieces, 5 ms apart, after 10 ms; or a
+// vector after 10 ms.
 func playMock() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/models", func(w http.ResponseWriter, _ *http.Request) {
@@ -72,6 +74,16 @@ func playMock() {
 			}
 		}
 		fmt.Fprint(w, "data: [DONE]\n\n")
+	})
+	mux.HandleFunc("/v1/embeddings", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(firstWait)
+		v := make([]float32, mockWidth)
+		v[0] = 1
+		writeJSON(w, 200, map[string]any{
+			"object": "list", "model": "toy", "usage": map[string]int{"prompt_tokens": 4, "total_tokens": 4},
+			"data": []embeddingReport{{Object: "embedding", Vector: littleEndian(v)}},
+		})
 	})
 	fmt.Fprintln(os.Stderr, http.ListenAndServe(strings.TrimPrefix(mockURL, "http://"), mux))
 	os.Exit(1)
@@ -117,13 +129,14 @@ func (mockNet) Judge(_ context.Context, trials []subnet.Trial) ([]subnet.Score, 
 }
 
 func playGateway() {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}
 	e, err := remote.Open(context.Background(), remote.Options{
 		URL: mockURL + "/v1", Model: "toy",
-		Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}},
+		Client: client,
 	})
 	if err == nil {
 		var g *Gateway
-		if g, err = New(Config{Models: []Model{{Name: "toy", Backend: mockNet{e}}}, Limits: Limits{Running: 1024, Explore: -1}}); err == nil {
+		if g, err = New(Config{Models: []Model{{Name: "toy", Backend: mockNet{e}, Embedder: mockEmbedder{client}}}, Limits: Limits{Running: 1024, Explore: -1}}); err == nil {
 			var l net.Listener
 			if l, err = Listen("127.0.0.1:18201"); err == nil {
 				err = g.Run(context.Background(), l)
@@ -143,7 +156,8 @@ type proxied struct {
 }
 
 // BenchmarkCompare prints a table of what each way adds to the mock's own
-// times, and how many requests it relays per second of its CPU time.
+// times, and how many requests it relays per second of its CPU time: for
+// streamed chats, and for embeddings of one text.
 func BenchmarkCompare(b *testing.B) {
 	portkey := os.Getenv("PLEXUS_PORTKEY")
 	if portkey == "" {
@@ -165,10 +179,14 @@ func BenchmarkCompare(b *testing.B) {
 			header: map[string]string{"x-portkey-provider": "openai", "x-portkey-custom-host": mockURL + "/v1"},
 		},
 	}
-	for b.Loop() {
-		for _, streams := range []int{1, 64, 512} {
-			measure(b, streams, ways)
-		}
+	for _, kind := range []asking{{"chat", 60, 3, stream}, {"embeddings", 1000, 8, vector}} {
+		b.Run(kind.name, func(b *testing.B) {
+			for b.Loop() {
+				for _, streams := range []int{1, 64, 512} {
+					measure(b, kind, streams, ways)
+				}
+			}
+		})
 	}
 }
 
@@ -209,16 +227,27 @@ http {
 	}
 }`
 
-// measure sends streams at the same time through every way in turn.
-func measure(b *testing.B, streams int, ways []proxied) {
+// An asking is a kind of request.
+type asking struct {
+	name  string
+	all   int // requests of all streams together, and
+	least int // at least of each
+	// one sends one and returns the time to its first piece, and the mean time
+	// per further piece.
+	one func(client *http.Client, w proxied) (first, gap time.Duration, err error)
+}
+
+// measure sends as many requests as there are streams at the same time, through
+// every way in turn.
+func measure(b *testing.B, kind asking, streams int, ways []proxied) {
 	var direct []time.Duration
 	var directGap []time.Duration
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: streams}}
-	rounds := max(3, 60/streams)
+	rounds := max(kind.least, kind.all/streams)
 	for _, w := range ways {
-		ask(client, w, streams, 1) // opens connections, warms caches
+		ask(client, w, kind, streams, 1) // opens connections, warms caches
 		before, began := cpu(w.process), time.Now()
-		firsts, gaps := ask(client, w, streams, rounds)
+		firsts, gaps := ask(client, w, kind, streams, rounds)
 		failed := streams*rounds - len(firsts)
 		if failed > 0 && w.name == "plexus" {
 			b.Errorf("%d of %d requests failed", failed, streams*rounds)
@@ -228,7 +257,7 @@ func measure(b *testing.B, streams int, ways []proxied) {
 			direct, directGap = firsts, gaps
 		}
 		n := float64(len(firsts))
-		line := fmt.Sprintf("%-8s streams %3d  requests %5.0f failed %4d  first p50 %7.2f p99 %7.2f ms", w.name, streams, n, failed, ms(firsts, .5), ms(firsts, .99))
+		line := fmt.Sprintf("%-10s %-8s streams %3d  requests %5.0f failed %4d  first p50 %7.2f p99 %7.2f ms", kind.name, w.name, streams, n, failed, ms(firsts, .5), ms(firsts, .99))
 		if w.process != 0 {
 			line += fmt.Sprintf("  added first p50 %6.2f p99 %6.2f  per token p50 %6.3f p99 %6.3f ms  %6.0f req/CPU-s  %5.0f req/s",
 				ms(firsts, .5)-ms(direct, .5), ms(firsts, .99)-ms(direct, .99), ms(gaps, .5)-ms(directGap, .5), ms(gaps, .99)-ms(directGap, .99), n/max(used, .01), n/wall)
@@ -239,13 +268,13 @@ func measure(b *testing.B, streams int, ways []proxied) {
 
 // ask has every stream ask rounds times, and returns the times to the first
 // piece and the mean times per further piece, of the requests that went well.
-func ask(client *http.Client, w proxied, streams, rounds int) (firsts, gaps []time.Duration) {
+func ask(client *http.Client, w proxied, kind asking, streams, rounds int) (firsts, gaps []time.Duration) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range streams {
 		wg.Go(func() {
 			for range rounds {
-				first, gap, err := stream(client, w)
+				first, gap, err := kind.one(client, w)
 				mu.Lock()
 				if err == nil {
 					firsts, gaps = append(firsts, first), append(gaps, gap)

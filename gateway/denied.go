@@ -18,7 +18,13 @@ const kindQuota = "insufficient_quota"
 // get what belongs to it; nil when they are out already.
 func (g *Gateway) denied(h http.Header, err error) *problem {
 	var short *access.Exhausted
+	var dear *access.TooDear
 	switch {
+	case errors.As(err, &dear):
+		return &problem{
+			status: http.StatusPaymentRequired, kind: kindQuota, param: "plexus.max_price", code: "price_too_high",
+			message: plain(err) + "; raise plexus.max_price, lower max_tokens, or wait for the quota to start anew",
+		}
 	case errors.As(err, &short):
 		return g.exhausted(h, short)
 	case errors.Is(err, access.ErrBadKey):

@@ -455,6 +455,48 @@ func TestEchoWithLogProbs(t *testing.T) {
 	}
 }
 
+func TestPromptLogProbs(t *testing.T) {
+	n := fakes(honest("!"))
+	g := open(t, n, Limits{})
+	chat := `{"model":"toy","messages":[{"role":"user","content":"hi"}],"max_tokens":4,"prompt_logprobs":`
+	if w := post(t.Context(), g, "/v1/chat/completions", chat+`1}`); w.Code != 400 || deref(read(t, w).Error.Param) != "prompt_logprobs" {
+		t.Errorf("nobody can score: %d %s", w.Code, w.Body)
+	}
+	g.models[0].Scorer = knowing{}
+	const i, z = `"105":{"logprob":-0.5,"rank":1,"decoded_token":"i"}`, `"122":{"logprob":-2,"rank":2,"decoded_token":"z"}`
+	for ask, want := range map[string]string{
+		`0`: `"prompt_logprobs":[null,{` + i + `}]`,
+		`1`: `"prompt_logprobs":[null,{` + i + `}]`,
+		`2`: `"prompt_logprobs":[null,{` + i + `,` + z + `}]`,
+	} {
+		w := post(t.Context(), g, "/v1/completions", `{"model":"toy","prompt":"hi","logprobs":1,"prompt_logprobs":`+ask+`}`)
+		if a := read(t, w); w.Code != 200 || !strings.Contains(w.Body.String(), want) || a.Choices[0].Text != "!" || !strings.Contains(string(a.Choices[0].LogProbs), `"tokens":["!"]`) {
+			t.Errorf("%s: %s, want %s", ask, w.Body, want)
+		}
+	}
+	w := post(t.Context(), g, "/v1/chat/completions", chat+`1}`)
+	var got struct {
+		Logs []map[string]knownToken `json:"prompt_logprobs"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got.Logs) != len("user: hi\nassistant: ") || got.Logs[0] != nil || got.Logs[1]["115"].Decoded != "s" {
+		t.Errorf("a chat's prompt: %s", w.Body)
+	}
+	for _, none := range []string{`null`, `false`} {
+		if w := post(t.Context(), g, "/v1/chat/completions", chat+none+`}`); w.Code != 200 || strings.Contains(w.Body.String(), "prompt_logprobs") {
+			t.Errorf("%s: %d %s", none, w.Code, w.Body)
+		}
+	}
+	asked := len(n.asked)
+	for _, bad := range []string{`-1`, `21`, `"1"`, `1.5`, `true`, `1,"stream":true`} {
+		if w := post(t.Context(), g, "/v1/chat/completions", chat+bad+`}`); w.Code != 400 || deref(read(t, w).Error.Param) != "prompt_logprobs" {
+			t.Errorf("%s: %d %s", bad, w.Code, w.Body)
+		}
+	}
+	if len(n.asked) != asked {
+		t.Error("a request that is refused asked a miner")
+	}
+}
+
 func TestAnthropicListsModels(t *testing.T) {
 	g := open(t, fakes(honest("x")), Limits{})
 	r := httptest.NewRequest(http.MethodGet, "/v1/models/no", nil)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
+	"github.com/plexus-network/plexus/gateway/receipt"
 	"github.com/plexus-network/plexus/subnet/text"
 )
 
@@ -38,10 +39,18 @@ func (r *round) bestOfK(ctx context.Context) ([]*leg, error) {
 	switch r.prompt.by {
 	case byLogProb:
 		slices.SortStableFunc(legs, func(a, b *leg) int { return cmp.Compare(b.meanLogProb(), a.meanLogProb()) })
+		r.by = receipt.ByLogProb
 		r.said = fmt.Sprintf("highest mean log-probability, %.3f, of %d answers", legs[0].meanLogProb(), len(legs))
 	case byJudge:
-		if err := r.choice(ctx, legs); err != nil {
+		named, err := r.choice(ctx, legs)
+		if err != nil {
 			return nil, err
+		}
+		if !named {
+			legs = r.ranked() // more may be known of them by now
+		}
+		if len(legs) == 0 {
+			return nil, r.nothing()
 		}
 	}
 	return legs[:min(len(legs), r.prompt.n)], nil
@@ -60,31 +69,32 @@ func (l *leg) meanLogProb() float64 {
 	return sum / float64(len(l.tokens))
 }
 
-// choice has a miner read the answers, and puts the one that it names first.
-// Where it names none the order stays.
-func (r *round) choice(ctx context.Context, legs []*leg) error {
+// choice has a miner read the answers, and puts the one that it names first. It
+// tells whether the miner named one.
+func (r *round) choice(ctx context.Context, legs []*leg) (named bool, err error) {
 	if len(legs) == 1 {
-		return nil
+		return true, nil
 	}
 	shown := r.fitting(legs, chooseTask, 16)
 	judge, err := r.consult(ctx, r.question(shown, chooseTask, 16))
 	if err != nil {
-		return err
+		return false, err
 	}
 	if judge == nil {
 		r.said = fmt.Sprintf("no judge could be asked; the highest score of %d answers", len(legs))
-		return nil
+		return false, nil
 	}
 	n, err := strconv.Atoi(lastNumber(judge.text.String()))
-	if err != nil || n < 1 || n > len(shown) {
+	if err != nil || n < 1 || n > len(shown) || !r.holds(legs[n-1]) {
 		r.said = fmt.Sprintf("the judge, miner %d, named no answer; the highest score of %d answers", judge.Peer.UID, len(legs))
-		return nil //nolint:nilerr // the judge failed, the answers did not
+		return false, nil //nolint:nilerr // the judge failed, the answers did not
 	}
 	chosen := legs[n-1]
 	copy(legs[1:n], legs[:n-1])
 	legs[0] = chosen
+	r.by = receipt.ByJudge
 	r.said = fmt.Sprintf("chosen by miner %d, which read %d answers", judge.Peer.UID, len(shown))
-	return nil
+	return true, nil
 }
 
 // A ballot is what answers that say the same add up to.
@@ -98,12 +108,12 @@ type ballot struct {
 const leastWeight = 0.001
 
 // weight is what a leg's vote counts: its answer's verified score, or half its
-// miner's standing while there is none.
+// miner's standing while there is none, in ten-thousandths.
 func (l *leg) weight() float64 {
 	if l.state == judged {
-		return max(l.score.Value, leastWeight)
+		return round4(max(l.score.Value, leastWeight))
 	}
-	return max(l.Score/2, leastWeight)
+	return round4(max(round4(l.Score)/2, leastWeight))
 }
 
 // poll lets the answers vote and returns the best of those that won: the
@@ -122,7 +132,7 @@ func (r *round) poll() []*leg {
 		if i < 0 {
 			i, ballots = len(ballots), append(ballots, &ballot{answer: l.vote})
 		}
-		ballots[i].weight += l.weight()
+		ballots[i].weight = round4(ballots[i].weight + l.weight())
 		ballots[i].legs = append(ballots[i].legs, l)
 	}
 	if len(ballots) == 0 {
@@ -138,13 +148,14 @@ func (r *round) poll() []*leg {
 		)
 	})
 	for _, b := range ballots {
-		v := voteReport{Answer: b.answer, Weight: round4(b.weight)}
+		v := voteReport{Answer: b.answer, Weight: b.weight, legs: b.legs}
 		for _, l := range b.legs {
 			v.Miners = append(v.Miners, l.Peer.UID)
 		}
 		r.votes = append(r.votes, v)
 	}
 	won := ballots[0]
+	r.by = receipt.ByVotes
 	r.said = fmt.Sprintf("%d of %d answers say so, with %.2f of the votes' weight", len(won.legs), len(legs), won.weight/sum(ballots))
 	return won.legs[:1]
 }
@@ -170,24 +181,78 @@ func sum(ballots []*ballot) (all float64) {
 // best there is.
 func (r *round) merge(ctx context.Context) ([]*leg, error) {
 	legs := r.ranked()
-	if len(legs) == 1 {
-		return legs, nil
-	}
-	shown := r.fitting(legs, mergeTask, r.prompt.ask.MaxTokens)
-	if len(shown) < 2 {
-		r.said = fmt.Sprintf("%d answers do not fit the model's context to merge them; highest score", len(legs))
+	ask, shown := r.merger(legs)
+	if shown == 0 {
 		return legs[:1], nil
 	}
-	merged, err := r.consult(ctx, r.question(shown, mergeTask, r.prompt.ask.MaxTokens))
+	merged, err := r.consult(ctx, ask)
 	if err != nil {
 		return nil, err
 	}
 	if merged == nil {
-		r.said = fmt.Sprintf("no miner could merge the answers; the highest score of %d", len(legs))
+		r.unmerged(legs)
+		if legs = r.ranked(); len(legs) == 0 { // more may be known of them by now
+			return nil, r.nothing()
+		}
 		return legs[:1], nil
 	}
-	r.said = fmt.Sprintf("merged by miner %d out of %d answers", merged.Peer.UID, len(shown))
+	r.merged(merged, shown)
 	return []*leg{merged}, nil
+}
+
+// merger is the request for one answer out of those of legs, and how many of
+// them are shown in it; 0 where there is nothing to merge.
+func (r *round) merger(legs []*leg) (ask text.Request, shown int) {
+	if len(legs) == 1 {
+		return ask, 0
+	}
+	most := r.prompt.ask.MaxTokens
+	fit := r.fitting(legs, mergeTask, most)
+	if len(fit) < 2 {
+		r.said = fmt.Sprintf("%d answers do not fit the model's context to merge them; highest score", len(legs))
+		return ask, 0
+	}
+	return r.question(fit, mergeTask, most), len(fit)
+}
+
+func (r *round) merged(by *leg, shown int) {
+	r.by = receipt.ByMerge
+	r.said = fmt.Sprintf("merged by miner %d out of %d answers", by.Peer.UID, shown)
+}
+
+func (r *round) unmerged(legs []*leg) {
+	r.by = receipt.ByScore
+	r.said = fmt.Sprintf("no miner could merge the answers; the highest score of %d", len(legs))
+}
+
+// merge streams what a proven miner writes out of all answers, as it is made.
+// Where none is there it gives what decide does.
+func (s *relay) merge(ctx context.Context) error {
+	r := s.round
+	if _, err := r.best(ctx); err != nil {
+		return err
+	}
+	legs := r.ranked()
+	judges := slices.DeleteFunc(r.judges(), func(c candidate) bool { return !c.proven })
+	if len(judges) == 0 {
+		return s.checked(ctx)
+	}
+	ask, shown := r.merger(legs)
+	if shown == 0 {
+		return s.answer(legs[:1])
+	}
+	r.ask, r.role, r.spare = ask, roleJudge, judges[1:]
+	r.merged(r.start(judges[0], ask), shown)
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	r.role = ""
+	if c := s.choices[0]; !c.empty() {
+		r.merged(c.legs[0], shown)
+		return nil
+	}
+	r.unmerged(legs)
+	return s.answer(legs[:1])
 }
 
 // What a miner is asked about the others' answers.
@@ -247,16 +312,21 @@ func (p *prompt) words() string {
 // maxConsulted is how many miners are tried as a judge.
 const maxConsulted = 3
 
+// judges are the miners that may be asked about the others' answers, in order.
+func (r *round) judges() []candidate {
+	order, err := r.g.order(&r.prompt)
+	if err != nil {
+		return nil // nobody is there any more, and the answers are
+	}
+	return order[:min(len(order), maxConsulted)]
+}
+
 // consult puts a question of the gateway's own to a miner and has its answer
 // checked. It returns nil where nobody gives one that holds.
 func (r *round) consult(ctx context.Context, ask text.Request) (*leg, error) {
-	order, err := r.g.order(&r.prompt)
-	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // nobody is there any more, and the answers are
-	}
-	for _, c := range order[:min(len(order), maxConsulted)] {
+	for _, c := range r.judges() {
 		l := r.start(c, ask)
-		l.role = "judge"
+		l.role = roleJudge
 		if err := r.await(ctx, func() bool { return l.state == running }); err != nil {
 			return nil, err
 		}

@@ -54,18 +54,20 @@ func (bytewise) Ends(engine.Token) bool { return false }
 
 // fakeMiner plays one miner.
 type fakeMiner struct {
-	stand   Miner
-	says    []string      // its pieces
-	wait    time.Duration // before the first
-	step    time.Duration // between two
-	dieAt   int           // fails before this piece; 0 never, -1 before the first
-	hangAt  int           // says nothing more before this piece; 0 never, -1 before the first
-	panics  bool
-	endless bool
-	bare    bool    // tells no tokens
-	logprob float32 // of each token; 0 means -0.5
-	judges  string  // what it says when it is asked about others' answers
-	score   subnet.Score
+	stand     Miner
+	says      []string      // its pieces
+	wait      time.Duration // before the first
+	step      time.Duration // between two
+	dieAt     int           // fails before this piece; 0 never, -1 before the first
+	hangAt    int           // says nothing more before this piece; 0 never, -1 before the first
+	panics    bool
+	endless   bool
+	bare      bool     // tells no tokens
+	logprob   float32  // of each token; 0 means -0.5
+	judges    string   // what it says when it is asked about others' answers
+	merges    []string // the same, in pieces
+	mergeDies *bool    // whoever merges first dies after a piece of it, while true
+	score     subnet.Score
 }
 
 // fakeNet is a subnet of fake miners.
@@ -126,15 +128,25 @@ func (m *fakeMiner) play(ctx context.Context, r text.Request, emit func([]byte) 
 	if m.panics {
 		panic("boom")
 	}
-	says := m.says
+	says, dieAt := m.says, m.dieAt
 	if len(r.Messages) == 1 && strings.HasPrefix(r.Messages[0].Content, "Question:") {
 		says = []string{m.judges}
+		if m.merges != nil {
+			says = m.merges
+		}
+		if m.mergeDies != nil && *m.mergeDies {
+			dieAt, *m.mergeDies = 2, false
+		}
 	}
 	if len(r.Tokens) > 0 {
 		prompt := bytewise{}.Decode(r.Tokens)
-		for n := len(m.says); n > 0; n-- {
-			if strings.HasSuffix(prompt, strings.Join(m.says[:n], "")) {
-				says = m.says[n:]
+		if strings.Contains(prompt, "user: Question:") {
+			says = m.merges
+		}
+		whole := says
+		for n := len(whole); n > 0; n-- {
+			if strings.HasSuffix(prompt, strings.Join(whole[:n], "")) {
+				says = whole[n:]
 				break
 			}
 		}
@@ -153,7 +165,7 @@ func (m *fakeMiner) play(ctx context.Context, r text.Request, emit func([]byte) 
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		if m.dieAt == at && at != 0 {
+		if dieAt == at && at != 0 {
 			return errDied
 		}
 		if err := sleep(ctx, d); err != nil {
@@ -277,6 +289,34 @@ func post(ctx context.Context, g *Gateway, path, body string) *httptest.Response
 	g.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(body)))
 	return w
 }
+
+// request is a chat request with a body.
+func request(ctx context.Context, body string) *http.Request {
+	return httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
+}
+
+// timed is a client that notes when pieces come.
+type timed struct {
+	head http.Header
+	body bytes.Buffer
+	at   []time.Time
+}
+
+func (w *timed) Header() http.Header {
+	if w.head == nil {
+		w.head = http.Header{}
+	}
+	return w.head
+}
+
+func (w *timed) WriteHeader(int) {}
+
+func (w *timed) Write(b []byte) (int, error) {
+	w.at = append(w.at, time.Now())
+	return w.body.Write(b)
+}
+
+func (w *timed) Flush() {}
 
 // answer is what tests read of a response or a chunk.
 type answer struct {

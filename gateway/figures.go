@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/yuma"
 )
 
@@ -137,11 +139,13 @@ func (f *figures) look(model *Model) {
 // modelMiners says who stands behind a model, and how good they are.
 type modelMiners struct {
 	Subnet     yuma.Netuid    `json:"subnet"`
+	Kind       string         `json:"kind"` // text: a declared model, to which answers are held; open: whatever the miners run
 	Alive      int            `json:"miners"`
 	Proven     int            `json:"proven"`              // of them, those whose text is streamed unchecked
 	Precision  string         `json:"precision,omitempty"` // of the declared model's parameters; answers are held to it
 	Hash       string         `json:"file_sha256,omitempty"`
 	Embeddings bool           `json:"embeddings"` // /v1/embeddings takes the model
+	Price      coin.Amount    `json:"price_nplx"` // of 1,000 tokens beyond a quota, prepaid; 0 where none are sold
 	Score      float64        `json:"score"`      // the best verified score among its miners, 0 to 1
 	Rate       *spread        `json:"tokens_per_second"`
 	First      *spread        `json:"ttft_ms"` // to the first text
@@ -171,8 +175,11 @@ type minerFigures struct {
 func (g *Gateway) minersOf(m *Model) modelMiners {
 	miners := m.Backend.Miners()
 	out := modelMiners{
-		Subnet: m.Netuid, Precision: m.About.Precision, Hash: m.About.FileHash,
+		Subnet: m.Netuid, Kind: cmp.Or(m.Kind, "text"), Precision: m.About.Precision, Hash: m.About.FileHash,
 		Embeddings: m.Embedder != nil, Miners: []minerFigures{},
+	}
+	if g.access != nil {
+		_, out.Price = g.access.Deposits()
 	}
 	for _, c := range choose(miners, 1, 0) {
 		out.Alive++

@@ -43,13 +43,13 @@ type Miner struct {
 	LastReason string        // why its last score was not 1; empty if it was
 }
 
-// A Backend is a subnet of the kind text as one validator sees it. Its methods
-// are called from many goroutines.
+// A Backend is a subnet of the kind text, or open, as one validator sees it. Its
+// methods are called from many goroutines.
 type Backend interface {
 	// Miners returns every miner of the subnet, in order of uid.
 	Miners() []Miner
 
-	// Ask sends body, an encoded text.Request, to one miner and calls onChunk
+	// Ask sends body, an encoded request of the kind, to one miner and calls onChunk
 	// with each piece of the answer, in order, as it comes. An error of
 	// onChunk, the end of ctx or of timeout stops the miner.
 	Ask(ctx context.Context, uid yuma.UID, body []byte, timeout time.Duration, onChunk func(chunk []byte) error) (subnet.Trial, error)
@@ -62,10 +62,11 @@ type Backend interface {
 // Model is a model that the gateway offers.
 type Model struct {
 	Name        string           // as clients ask for it
+	Kind        string           // of the subnet: empty or "text" for a declared model, "open" for whatever its miners run
 	Backend     Backend          // who answers
 	Tokenizer   engine.Tokenizer // the model's; nil means no logprobs, no echo of tokens, no count before asking
 	Context     int              // tokens, prompt and answer together; 0 when unknown
-	MaxTokens   int              // most new tokens of one answer; 0 means 512
+	MaxTokens   int              // most new tokens of one answer, of four bytes each where the kind is open; 0 means 512
 	Temperature float32          // when a request names none; 0 means 1
 	Created     time.Time        // as /v1/models shows it; zero means the gateway's start
 	Netuid      yuma.Netuid      // the subnet that serves it
@@ -192,6 +193,9 @@ func (g *Gateway) offer(models []Model) error {
 		}
 		if m.Created.IsZero() {
 			m.Created = time.Now()
+		}
+		if m.openEnded() {
+			m.Backend = openNet{m.Backend}
 		}
 		m.routing = newRouting()
 		g.models = append(g.models, &m)

@@ -20,7 +20,7 @@ type leg struct {
 	began  time.Time
 	cancel context.CancelFunc
 	ask    text.Request // what it was asked
-	role   string       // "judge" when it was asked about the others' answers
+	role   string       // roleJudge when it was asked about the others' answers
 
 	text   strings.Builder
 	tokens []engine.TokenScore
@@ -34,9 +34,13 @@ type leg struct {
 	score  subnet.Score
 	why    string // for people: why it failed
 	err    error  // why it failed, where we gave it up ourselves
+	given  bool   // its text goes out in a choice of a stream
 	used   bool   // its text went out before it failed
 	vote   string // what its answer says, when answers vote
 }
+
+// roleJudge is the role of a miner that is asked about the others' answers.
+const roleJudge = "judge"
 
 // legState is where a leg stands. It starts running; complete legs may become
 // judged.
@@ -97,9 +101,9 @@ var (
 	errStalled = errors.New("it stopped in the middle")
 )
 
-// ask runs one miner's answer and puts its chunks into the box. It runs on the
+// put asks one miner and puts its chunks into the box. It runs on the
 // miner's own goroutine and touches of l only what start set.
-func (r *round) ask(ctx context.Context, l *leg) (trial subnet.Trial, err error) {
+func (r *round) put(ctx context.Context, l *leg) (trial subnet.Trial, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.g.log.Error("asking a miner panicked", "miner", l.Peer.UID, "panic", p, "stack", string(debug.Stack()))

@@ -54,6 +54,26 @@ func TestOpenAIClient(t *testing.T) {
 			t.Errorf("got %+v", all.ChatCompletion)
 		}
 	})
+	t.Run("stream of several", func(t *testing.T) {
+		ask := ask
+		ask.N = openai.Int(3)
+		ask.StreamOptions.IncludeUsage = openai.Bool(true)
+		stream := client.Chat.Completions.NewStreaming(t.Context(), ask)
+		var all openai.ChatCompletionAccumulator
+		for stream.Next() {
+			if !all.AddChunk(stream.Current()) {
+				t.Fatalf("chunk does not fit: %s", stream.Current().RawJSON())
+			}
+		}
+		if err := stream.Err(); err != nil || len(all.Choices) != 3 || all.Usage.CompletionTokens != 18 {
+			t.Fatalf("got %+v, %v", all.ChatCompletion, err)
+		}
+		for _, c := range all.Choices {
+			if c.Message.Content != "Héllo" || c.FinishReason != "stop" {
+				t.Errorf("got %+v", c)
+			}
+		}
+	})
 	t.Run("completion", func(t *testing.T) {
 		res, err := client.Completions.New(t.Context(), openai.CompletionNewParams{
 			Model: "toy", Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("say")}, Echo: openai.Bool(true),

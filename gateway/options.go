@@ -3,6 +3,8 @@ package gateway
 import (
 	"math"
 	"slices"
+
+	"github.com/plexus-network/plexus/coin"
 )
 
 // Strategy says which of the miners' answers a user gets.
@@ -15,7 +17,8 @@ type Strategy string
 //
 // BestOfK ranks the checked answers by the user's wish. Vote gives an answer
 // that most of the miners agree on. Merge has one miner write one answer out of
-// all. These three check before they speak, so a stream says all at once.
+// all. Best, BestOfK and Vote check before they speak, so a stream says all at
+// once; Merge streams what a proven miner writes.
 const (
 	Best    Strategy = "best"
 	First   Strategy = "first"
@@ -43,6 +46,7 @@ type plexusOptions struct {
 	Field      string   `json:"field"`         // with json, the field that votes, such as result.value
 	Verified   bool     `json:"verified_only"` // give only answers that were examined themselves
 	MinScore   *float64 `json:"min_score"`     // ask only miners with at least this standing, 0 to 1
+	MaxPrice   *uint64  `json:"max_price"`     // nplx that 1,000 tokens beyond the quota may cost
 	Verdict    bool     `json:"verdict"`       // a stream goes on after its text until the scores are known
 	Answers    bool     `json:"answers"`       // the report holds every miner's text, as content
 	Candidates bool     `json:"candidates"`    // the report holds every miner's text, as text
@@ -65,6 +69,10 @@ func (p *prompt) extras(o *plexusOptions, l Limits) *problem {
 	}
 	if !(p.minScore >= 0 && p.minScore <= 1) || math.IsNaN(p.minScore) {
 		return invalid("plexus.min_score", "plexus.min_score is %v; 0 to 1 is allowed", p.minScore)
+	}
+	if o.MaxPrice != nil {
+		most := coin.Amount(*o.MaxPrice)
+		p.maxPrice = &most
 	}
 	if o.Strategy != "" {
 		if !slices.Contains(strategies, o.Strategy) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/chat"
 	"github.com/plexus-network/plexus/subnet/text"
@@ -27,16 +28,20 @@ type prompt struct {
 	top      int           // alternatives per token
 	ids      bool          // token ids with each choice
 	echo     string        // what to say before the answer
-	known    []promptScore // of the prompt, when echo and logprobs want them; see score.go
+	known    []promptScore // of the prompt, when echo with logprobs or prompt_logprobs wants them; see score.go
+	scored   bool          // prompt_logprobs wants them, and
+	topKnown int           // alternatives to each
 	verdict  bool          // a stream waits for the scores
 	answers  bool          // every miner's text is told
 
-	candidates bool    // every miner's text is told, by its new name
-	verified   bool    // only answers that were examined are given
-	minScore   float64 // standing that a miner must have
-	by         string  // what best-of-k ranks by
-	extract    string  // what of an answer votes
-	field      string  // of the JSON that votes
+	candidates bool         // every miner's text is told, by its new name
+	verified   bool         // only answers that were examined are given
+	maxPrice   *coin.Amount // that 1,000 tokens beyond the quota may cost; nil means any
+	minScore   float64      // standing that a miner must have
+	by         string       // what best-of-k ranks by
+	extract    string       // what of an answer votes
+	field      string       // of the JSON that votes
+	ignored    []string     // settings that miners are not told of
 }
 
 // settings are the request fields that all dialects of the OpenAI API share.
@@ -53,6 +58,7 @@ type settings struct {
 	Stream      bool            `json:"stream"`
 	StreamOpts  *streamOptions  `json:"stream_options"`
 	TokenIDs    bool            `json:"return_token_ids"`
+	PromptLogs  json.RawMessage `json:"prompt_logprobs"`
 	Plexus      *plexusOptions  `json:"plexus"`
 }
 
@@ -79,7 +85,6 @@ var refused = []struct {
 	{"repetition_penalty", []string{"1"}, "use 1: the verified sampler has no penalties"},
 	{"suffix", []string{`""`}, "leave it out"},
 	{"best_of", []string{"1"}, `use {"plexus":{"miners":k,"strategy":"best"}}`},
-	{"prompt_logprobs", []string{"0", "false"}, "leave it out"},
 }
 
 // parse reads a request's JSON into v, and refuses the fields that cannot be
@@ -169,14 +174,17 @@ func (g *Gateway) prompt(s settings) (prompt, *problem) {
 	if bad := p.sample(s); bad != nil {
 		return p, bad
 	}
+	if p.model.openEnded() {
+		p.ignored = s.unsampled()
+	}
 	if s.N != nil {
 		p.n = *s.N
 	}
 	if p.n < 1 || p.n > g.limits.MaxMiners {
 		return p, invalid("n", "n is %d; 1 to %d is allowed", p.n, g.limits.MaxMiners)
 	}
-	if p.n > 1 && p.stream {
-		return p, unsupported("n", "n is %d; a stream gives one answer: leave stream out, or n", p.n)
+	if bad := p.wantPromptLogs(orNull(s.PromptLogs)); bad != nil {
+		return p, bad
 	}
 	return p, p.extras(s.Plexus, g.limits)
 }
@@ -265,6 +273,9 @@ func stops(raw json.RawMessage) ([]string, *problem) {
 // fit counts the prompt's tokens where it can and refuses what leaves the model
 // no room to answer.
 func (p *prompt) fit() *problem {
+	if p.model.openEnded() {
+		return p.fitOpen()
+	}
 	t, room := p.model.Tokenizer, p.model.Context
 	size := len(p.ask.Prompt) + p.ask.Constraint.Size()
 	for _, m := range p.ask.Messages {
@@ -309,13 +320,16 @@ func tooLong(format string, args ...any) *problem {
 }
 
 // render returns the prompt's tokens. The model must have a tokenizer.
-func (p *prompt) render() ([]engine.Token, error) {
-	switch t := p.model.Tokenizer; {
-	case len(p.ask.Tokens) > 0:
-		return p.ask.Tokens, nil
-	case len(p.ask.Messages) > 0:
-		return chat.Render(t, p.ask.Messages, p.ask.Constraint.Tools)
+func (p *prompt) render() ([]engine.Token, error) { return p.model.render(p.ask) }
+
+// render returns the tokens of what is asked. The model must have a tokenizer.
+func (m *Model) render(ask text.Request) ([]engine.Token, error) {
+	switch t := m.Tokenizer; {
+	case len(ask.Tokens) > 0:
+		return ask.Tokens, nil
+	case len(ask.Messages) > 0:
+		return chat.Render(t, ask.Messages, ask.Constraint.Tools)
 	default:
-		return t.Encode(p.ask.Prompt)
+		return t.Encode(ask.Prompt)
 	}
 }

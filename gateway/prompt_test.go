@@ -54,7 +54,6 @@ func TestRefusals(t *testing.T) {
 		{"chat/completions", chat(`"max_tokens":0`), "max_tokens", "", 400},
 		{"chat/completions", chat(`"n":0`), "n", "", 400},
 		{"chat/completions", chat(`"n":9`), "n", "", 400},
-		{"chat/completions", chat(`"n":2,"stream":true`), "n", "unsupported_parameter", 400},
 		{"chat/completions", chat(`"stop":[""]`), "stop", "", 400},
 		{"chat/completions", chat(`"stop":5`), "stop", "", 400},
 		{"chat/completions", chat(`"top_logprobs":3`), "top_logprobs", "", 400},

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,38 +52,40 @@ func (g *Gateway) file(ctx context.Context, r *round) {
 // record writes down what happened in a round.
 func (r *round) record() receipt.Receipt {
 	p, m := &r.prompt, r.model
-	counted := usageOf(p, r.chosen...)
-	task := r.chosen[len(r.chosen)-1].trial.Task
+	gave := slices.Concat(r.chosen...)
+	counted := usageOf(p, gave...)
+	task := gave[len(gave)-1].trial.Task
 	out := receipt.Receipt{
 		ID: r.receipt, Request: r.request, Created: r.began.Unix(), Model: m.Name, Manifest: m.Manifest,
 		Netuid: m.Netuid, Height: task.Height, BlockHash: task.BlockHash,
 		Validator: receipt.Validator{UID: m.Validator.UID, Account: m.Validator.Account, PeerID: m.Validator.PeerID},
-		Strategy:  string(p.strategy), Why: r.whyChosen(r.chosen), Prompt: p.hash(),
+		Strategy:  string(p.strategy), Why: r.whyChosen(), Ranked: r.by, Verified: p.verified, Prompt: p.hash(),
 		Usage: receipt.Usage{Prompt: counted.Prompt, Completion: counted.Completion, Total: counted.Total},
 	}
-	outputs := r.outputs()
-	out.Output, out.Others = outputs[0], outputs[1:]
+	out.Output = output(r.chosen[0])
+	for _, legs := range r.chosen[1:] {
+		out.Others = append(out.Others, output(legs))
+	}
 	for _, l := range r.legs {
 		out.Miners = append(out.Miners, r.part(l))
+	}
+	if m.openEnded() {
+		out.Kind = m.Kind
+	}
+	for _, v := range r.votes {
+		vote := receipt.Vote{Answer: receipt.Text(v.Answer), Weight: v.Weight}
+		for _, l := range v.legs {
+			place := slices.Index(r.legs, l)
+			weight := l.weight()
+			vote.Miners, out.Miners[place].Weight = append(vote.Miners, place), &weight
+		}
+		out.Votes = append(out.Votes, vote)
 	}
 	return out
 }
 
-// outputs hashes the answers: one that several miners gave in turn, or one of
-// each.
-func (r *round) outputs() []receipt.Output {
-	if r.prompt.n > 1 {
-		var all []receipt.Output
-		for _, l := range r.chosen {
-			all = append(all, output(l))
-		}
-		return all
-	}
-	return []receipt.Output{output(r.chosen...)}
-}
-
 // output hashes what legs said in turn.
-func output(legs ...*leg) receipt.Output {
+func output(legs []*leg) receipt.Output {
 	var said strings.Builder
 	var ids []engine.Token
 	told := true
@@ -104,17 +107,20 @@ func (r *round) part(l *leg) receipt.Miner {
 	m := receipt.Miner{
 		UID: l.Peer.UID, Account: l.Peer.Account, PeerID: l.Peer.PeerID,
 		Verdict: l.verdict(), Reason: l.why, Exchange: l.trial.Answer.Receipt,
+		Standing: round4(l.Score), Role: l.role,
 	}
 	if t := l.trial.Task; t.ID != (subnet.TaskID{}) {
 		m.Task = &receipt.Task{ID: hex.EncodeToString(t.ID[:]), Height: t.Height, BlockHash: t.BlockHash}
 	}
 	if l.state == judged {
 		score := round4(l.score.Value)
-		m.Score, m.Reason = &score, l.score.Reason
+		m.Score, m.Reason, m.Examined = &score, l.score.Reason, l.score.Checked
 	}
-	for _, c := range r.chosen {
-		m.Chosen = m.Chosen || c == l
+	if r.by == receipt.ByLogProb && len(l.tokens) > 0 {
+		mean := round4(l.meanLogProb())
+		m.LogProb = &mean
 	}
+	m.Chosen = r.chose(l)
 	return m
 }
 

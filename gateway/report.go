@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/yuma"
@@ -17,7 +18,9 @@ type report struct {
 	Strategy  Strategy      `json:"strategy"`
 	Why       string        `json:"why"` // for people: why the chosen miner
 	Subnet    yuma.Netuid   `json:"subnet"`
-	Height    yuma.Height   `json:"height"` // block that the answer is bound to
+	Kind      string        `json:"kind,omitempty"`    // open where the subnet declares no model; empty where it does
+	Ignored   []string      `json:"ignored,omitempty"` // settings of the request that no miner was told of
+	Height    yuma.Height   `json:"height"`            // block that the answer is bound to
 	Validator peerReport    `json:"validator"`
 	Miners    []minerReport `json:"miners"`            // as they were asked
 	Votes     []voteReport  `json:"votes,omitempty"`   // of the strategy vote, the winner first
@@ -29,6 +32,8 @@ type voteReport struct {
 	Answer string     `json:"answer"` // in the form that was compared
 	Weight float64    `json:"weight"` // sum of the verified scores behind it
 	Miners []yuma.UID `json:"miners"`
+
+	legs []*leg
 }
 
 // A shift is where one miner's part of a stream ends and another's begins.
@@ -101,15 +106,19 @@ func (l *leg) verdict() string {
 	return "worthless"
 }
 
-// report describes the round as it stands, with chosen as the legs whose
-// answers were given.
-func (r *round) report(id string, chosen ...*leg) *report {
+// report describes the round as it stands, with chosen as the answers that were
+// given, each by the legs that gave it in turn.
+func (r *round) report(id string, chosen ...[]*leg) *report {
 	out := &report{
-		RequestID: id, Model: r.model.Name, Strategy: r.prompt.strategy, Why: r.whyChosen(chosen),
-		Subnet: r.model.Netuid, Validator: peerOf(r.model.Validator), Receipt: r.receipt,
+		RequestID: id, Model: r.model.Name, Strategy: r.prompt.strategy,
+		Subnet: r.model.Netuid, Ignored: r.prompt.ignored, Validator: peerOf(r.model.Validator), Receipt: r.receipt,
 		Votes: r.votes, Resumed: r.shifts,
 	}
+	if r.model.openEnded() {
+		out.Kind = r.model.Kind
+	}
 	r.request, r.chosen = id, chosen
+	out.Why = r.whyChosen()
 	for _, l := range r.legs {
 		out.Height = max(out.Height, l.trial.Task.Height)
 		m := minerReport{
@@ -122,9 +131,7 @@ func (r *round) report(id string, chosen ...*leg) *report {
 			score := round4(l.score.Value)
 			m.Score, m.Reason = &score, l.score.Reason
 		}
-		for _, c := range chosen {
-			m.Chosen = m.Chosen || c == l
-		}
+		m.Chosen = r.chose(l)
 		if r.prompt.answers {
 			s := l.text.String()
 			m.Content = &s
@@ -138,19 +145,35 @@ func (r *round) report(id string, chosen ...*leg) *report {
 	return out
 }
 
-// whyChosen says in words why the answer was given.
-func (r *round) whyChosen(chosen []*leg) string {
-	if len(chosen) == 0 {
+// chose tells whether a leg's answer was given.
+func (r *round) chose(l *leg) bool {
+	return slices.ContainsFunc(r.chosen, func(legs []*leg) bool { return slices.Contains(legs, l) })
+}
+
+// each makes whole answers of legs.
+func each(legs []*leg) (all [][]*leg) {
+	for _, l := range legs {
+		all = append(all, []*leg{l})
+	}
+	return all
+}
+
+// whyChosen says in words why the answers were given.
+func (r *round) whyChosen() string {
+	if len(r.chosen) == 0 {
 		return ""
 	}
-	l, accepted := chosen[0], len(r.ranked())
+	legs, accepted := r.chosen[0], len(r.ranked())
+	l := legs[0]
 	switch {
 	case r.said != "":
 		return r.said
-	case len(chosen) > 1 && r.prompt.n > 1:
-		return fmt.Sprintf("the %d best of %d answers", len(chosen), accepted)
-	case len(chosen) > 1:
-		return fmt.Sprintf("miner %d took over when miner %d failed", chosen[len(chosen)-1].Peer.UID, l.Peer.UID)
+	case len(r.chosen) > 1 && r.prompt.strategy == First:
+		return fmt.Sprintf("the first %d answers of %d miners", len(r.chosen), len(r.legs))
+	case len(r.chosen) > 1:
+		return fmt.Sprintf("the %d best of %d answers", len(r.chosen), accepted)
+	case len(legs) > 1:
+		return fmt.Sprintf("miner %d took over when miner %d failed", legs[len(legs)-1].Peer.UID, l.Peer.UID)
 	case l.state == judged && l.score.Reject:
 		return "it came first, and did not pass the check afterwards"
 	case r.prompt.strategy == First && l.proven:

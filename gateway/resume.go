@@ -17,78 +17,60 @@ import (
 
 // takeOver asks a proven miner to go on from the very tokens that are out when
 // the speaker died, and tells whether one does, or whether nothing is missing.
-func (s *relay) takeOver(dead *leg) bool {
-	if len(dead.tokens) == 0 && s.text == 0 && len(s.legs) > 1 { // it died before it added anything
-		s.legs = s.legs[:len(s.legs)-1]
-		s.forget(dead)
-		dead = s.speaker()
-		s.text, s.tokens = dead.text.Len(), len(dead.tokens)
+func (c *choice) takeOver(dead *leg) bool {
+	if len(dead.tokens) == 0 && c.text == 0 && len(c.legs) > 1 { // it died before it added anything
+		c.legs = c.legs[:len(c.legs)-1]
+		c.forget(dead)
+		dead = c.speaker()
+		c.text, c.tokens = dead.text.Len(), len(dead.tokens)
 	}
-	if !s.cut(dead) {
+	if !c.cut(dead) {
 		return false
 	}
 	dead.used = true
-	if s.whole(dead) {
+	if c.whole(dead) {
 		return true
 	}
-	next, ok := s.heir()
-	if !ok || len(s.round.legs) >= 2*s.g.limits.MaxMiners {
+	ask, ok := c.rest()
+	if !ok || !c.round.roomy() {
 		return false
 	}
-	ask, ok := s.rest()
+	next, ok := c.round.heir()
 	if !ok {
 		return false
 	}
-	l := s.round.start(next, ask)
-	s.round.shifts = append(s.round.shifts, shift{From: dead.Peer.UID, To: next.Peer.UID, Token: ask.Made, to: l})
-	s.g.metrics.resumed.Inc()
-	s.give(l)
+	l := c.round.start(next, ask)
+	c.round.shifts = append(c.round.shifts, shift{From: dead.Peer.UID, To: next.Peer.UID, Token: ask.Made, to: l})
+	c.g.metrics.resumed.Inc()
+	c.give(l)
 	return true
 }
 
 // forget drops the shift to a leg that added nothing.
-func (s *relay) forget(dead *leg) {
-	s.round.shifts = slices.DeleteFunc(s.round.shifts, func(t shift) bool { return t.to == dead })
+func (c *choice) forget(dead *leg) {
+	c.round.shifts = slices.DeleteFunc(c.round.shifts, func(t shift) bool { return t.to == dead })
 }
 
 // resumed notes the pause that ended with l's first text.
-func (s *relay) resumed(l *leg) {
-	for i, t := range s.round.shifts {
+func (c *choice) resumed(l *leg) {
+	for i, t := range c.round.shifts {
 		if t.to == l && t.Gap == nil {
-			s.round.shifts[i].Gap = millis(max(time.Since(s.lastAt).Seconds(), 1e-4))
+			c.round.shifts[i].Gap = millis(max(time.Since(c.lastAt).Seconds(), 1e-4))
 		}
 	}
 }
 
 // replaceable tells whether another miner could go on for l.
-func (s *relay) replaceable(l *leg) bool {
-	r := s.round
+func (c *choice) replaceable(l *leg) bool {
+	r := c.round
 	other := slices.ContainsFunc(r.spare, func(c candidate) bool { return c.proven }) ||
 		slices.ContainsFunc(r.legs, func(o *leg) bool { return o.proven && o.state != failed && o.Peer.UID != l.Peer.UID })
-	return other && r.model.Tokenizer != nil && (len(l.tokens) > 0 || len(s.legs) > 1)
-}
-
-// heir finds a proven miner that can go on: one that was not asked yet, or else
-// one that did not fail.
-func (s *relay) heir() (candidate, bool) {
-	r := s.round
-	if i := slices.IndexFunc(r.spare, func(c candidate) bool { return c.proven }); i >= 0 {
-		next := r.spare[i]
-		r.spare = slices.Delete(r.spare, i, i+1)
-		return next, true
-	}
-	broken := func(l *leg) bool {
-		return slices.ContainsFunc(r.legs, func(o *leg) bool { return o.Peer.UID == l.Peer.UID && o.state == failed })
-	}
-	if i := slices.IndexFunc(r.legs, func(l *leg) bool { return l.proven && !broken(l) }); i >= 0 {
-		return r.legs[i].candidate, true
-	}
-	return candidate{}, false
+	return other && r.model.Tokenizer != nil && (len(l.tokens) > 0 || len(c.legs) > 1)
 }
 
 // all returns the answer so far: its tokens and the text that is out.
-func (s *relay) all() (tokens []engine.Token, said string) {
-	for _, l := range s.legs {
+func (c *choice) all() (tokens []engine.Token, said string) {
+	for _, l := range c.legs {
 		tokens = append(tokens, tokensOf(l.tokens)...)
 		said += l.text.String()
 	}
@@ -101,18 +83,18 @@ const maxCut = 64
 // cut drops the tokens of the leg that died, which is the last one, that run
 // further ahead of its text than an unfinished character or stop text does. It
 // tells whether the tokens that are out are then known exactly.
-func (s *relay) cut(dead *leg) bool {
-	t, stops := s.round.model.Tokenizer, s.round.prompt.ask.Stop
+func (c *choice) cut(dead *leg) bool {
+	t, stops := c.round.model.Tokenizer, c.ask.Stop
 	if t == nil || len(dead.tokens) == 0 {
 		return false
 	}
-	tokens, said := s.all()
+	tokens, said := c.all()
 	before := len(tokens) - len(dead.tokens)
 	for n := len(tokens); n > max(before, len(tokens)-maxCut); n-- {
 		decoded := t.Decode(tokens[:n])
-		if hides(decoded, said, stops) || s.ended(tokens[:n], decoded, said) {
+		if hides(decoded, said, stops) || c.finished(tokens[:n], decoded, said) {
 			dead.tokens = dead.tokens[:n-before]
-			s.tokens = min(s.tokens, len(dead.tokens))
+			c.tokens = min(c.tokens, len(dead.tokens))
 			return true
 		}
 	}
@@ -129,12 +111,11 @@ func hides(decoded, said string, stops []string) bool {
 	return ok && (rest == "" || slices.ContainsFunc(stops, begins))
 }
 
-// ended tells whether an answer is complete though its miner did not say so.
-func (s *relay) ended(tokens []engine.Token, decoded, said string) bool {
-	p := &s.round.prompt
-	full := len(tokens) >= p.ask.MaxTokens
+// finished tells whether an answer is complete though its miner did not say so.
+func (c *choice) finished(tokens []engine.Token, decoded, said string) bool {
+	full := len(tokens) >= c.ask.MaxTokens
 	return strings.HasPrefix(decoded, said) &&
-		(full || s.round.model.Tokenizer.Ends(tokens[len(tokens)-1]) || stopAt(decoded, p.ask.Stop) >= 0)
+		(full || c.round.model.Tokenizer.Ends(tokens[len(tokens)-1]) || stopAt(decoded, c.ask.Stop) >= 0)
 }
 
 // stopAt is where the first stop text begins, or −1.
@@ -150,16 +131,16 @@ func stopAt(decoded string, stops []string) int {
 
 // whole tells whether the miner that died had said all but that it was done,
 // and then ends its answer for it.
-func (s *relay) whole(dead *leg) bool {
-	tokens, said := s.all()
-	decoded := s.round.model.Tokenizer.Decode(tokens)
-	if !s.ended(tokens, decoded, said) {
+func (c *choice) whole(dead *leg) bool {
+	tokens, said := c.all()
+	decoded := c.round.model.Tokenizer.Decode(tokens)
+	if !c.finished(tokens, decoded, said) {
 		return false
 	}
 	dead.finish = engine.FinishStop
-	if i := stopAt(decoded, s.round.prompt.ask.Stop); i >= 0 {
+	if i := stopAt(decoded, c.ask.Stop); i >= 0 {
 		decoded = decoded[:max(i, len(said))]
-	} else if !s.round.model.Tokenizer.Ends(tokens[len(tokens)-1]) {
+	} else if !c.round.model.Tokenizer.Ends(tokens[len(tokens)-1]) {
 		dead.finish = engine.FinishLength
 	}
 	dead.text.WriteString(decoded[len(said):])
@@ -168,14 +149,13 @@ func (s *relay) whole(dead *leg) bool {
 }
 
 // rest is the request for what is missing of the answer.
-func (s *relay) rest() (text.Request, bool) {
-	p := &s.round.prompt
-	prompt, err := p.render()
+func (c *choice) rest() (text.Request, bool) {
+	prompt, err := c.round.model.render(c.ask)
 	if err != nil {
 		return text.Request{}, false
 	}
-	made, _ := s.all()
-	ask := p.ask
+	made, _ := c.all()
+	ask := c.ask
 	ask.Messages, ask.Prompt = nil, ""
 	ask.Tokens = slices.Concat(prompt, made)
 	ask.Made, ask.MaxTokens = len(made), ask.MaxTokens-len(made)

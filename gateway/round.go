@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexus-network/plexus/gateway/receipt"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/text"
 )
@@ -22,16 +23,20 @@ type round struct {
 	began  time.Time
 	asked  time.Time // when a miner was asked last
 
-	receipt string // its id; empty if none is kept
-	request string // id of the request, and
-	chosen  []*leg // the legs whose answers were given, as they were told last
+	receipt string   // its id; empty if none is kept
+	request string   // id of the request, and
+	chosen  [][]*leg // the answers that were given, each by the legs that gave it in turn, as they were told last
 
 	ctx    context.Context // what the miners run under; ends with the round
 	cancel context.CancelFunc
 	legs   []*leg
-	spare  []candidate // who steps in next
+	ask    text.Request // what further miners are asked, in the role
+	role   string       // of the legs; empty for answers
+	spare  []candidate  // who steps in next
 	box    box
+	taken  int    // answers that a stream has given before the others are decided on
 	idle   func() // called now and then while nothing is heard; may be nil
+	by     string // what put the answers first, in a receipt's words
 	said   string // why the answer was given, where an ensemble decided
 	votes  []voteReport
 	shifts []shift
@@ -48,7 +53,11 @@ func (g *Gateway) begin(ctx context.Context, p prompt) (*round, error) {
 		return nil, err
 	}
 	p.model.routing.class.request()
-	r := &round{g: g, model: p.model, prompt: p, began: time.Now(), receipt: g.newReceipt()}
+	r := &round{g: g, model: p.model, prompt: p, ask: p.ask, began: time.Now(), receipt: g.newReceipt()}
+	r.by = receipt.ByScore
+	if p.strategy == First {
+		r.by = receipt.ByFirst
+	}
 	r.box.ready = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	k, least := max(p.miners, p.n), p.n
@@ -76,14 +85,14 @@ func (r *round) end() {
 func (r *round) start(c candidate, ask text.Request) *leg {
 	ctx, cancel := context.WithCancel(r.ctx)
 	now := time.Now()
-	l := &leg{candidate: c, began: now, cancel: cancel, ask: ask}
+	l := &leg{candidate: c, began: now, cancel: cancel, ask: ask, role: r.role}
 	r.legs, r.asked = append(r.legs, l), now
 	r.g.metrics.asked.Inc()
 	r.model.routing.breakers.asked(c.Peer.PeerID, now)
 	r.wg.Go(func() {
 		defer cancel()
 		e := event{leg: l, end: true}
-		e.trial, e.err = r.ask(ctx, l)
+		e.trial, e.err = r.put(ctx, l)
 		e.at = time.Now()
 		r.box.put(e)
 	})
@@ -93,13 +102,33 @@ func (r *round) start(c candidate, ask text.Request) *leg {
 // replace asks the next spare miner in place of one that failed, and tells
 // whether there was one.
 func (r *round) replace() bool {
-	if len(r.spare) == 0 || len(r.legs) >= 2*r.g.limits.MaxMiners {
+	if len(r.spare) == 0 || !r.roomy() {
 		return false
 	}
 	next := r.spare[0]
 	r.spare = r.spare[1:]
-	r.start(next, r.prompt.ask)
+	r.start(next, r.ask)
 	return true
+}
+
+// roomy tells whether the round may ask one more miner.
+func (r *round) roomy() bool { return len(r.legs) < 2*r.g.limits.MaxMiners }
+
+// heir finds a proven miner that can stand in for one that failed: one that was
+// not asked yet, or else one that did not fail.
+func (r *round) heir() (candidate, bool) {
+	if i := slices.IndexFunc(r.spare, func(c candidate) bool { return c.proven }); i >= 0 {
+		next := r.spare[i]
+		r.spare = slices.Delete(r.spare, i, i+1)
+		return next, true
+	}
+	broken := func(l *leg) bool {
+		return slices.ContainsFunc(r.legs, func(o *leg) bool { return o.Peer.UID == l.Peer.UID && o.state == failed })
+	}
+	if i := slices.IndexFunc(r.legs, func(l *leg) bool { return l.proven && !broken(l) }); i >= 0 {
+		return r.legs[i].candidate, true
+	}
+	return candidate{}, false
 }
 
 // rescueAfter is how many times the limit of a hedge all may be silent before
@@ -109,7 +138,7 @@ const rescueAfter = 5
 // hedge asks one more miner when none has said anything, within the share of
 // requests that may cost it. A silence that is far too long is a failure.
 func (r *round) hedge() {
-	if slices.ContainsFunc(r.legs, func(l *leg) bool { return l.first > 0 }) || len(r.spare) == 0 {
+	if slices.ContainsFunc(r.legs, func(l *leg) bool { return l.role == r.role && l.first > 0 }) || len(r.spare) == 0 {
 		return
 	}
 	if time.Since(r.asked) >= rescueAfter*r.g.limits.Hedge {
@@ -300,10 +329,12 @@ func (r *round) holds(l *leg) bool {
 	return l.state == complete && !r.prompt.verified
 }
 
-// best returns the n best answers, best first, or the first n that hold when
-// the strategy is First; what still runs then runs on. It asks further miners
-// while what came does not hold.
+// best returns the best answers, best first, or the first that hold when the
+// strategy is First; what still runs then runs on. They are as many as are
+// wanted and not given yet. It asks further miners while what came does not
+// hold.
 func (r *round) best(ctx context.Context) ([]*leg, error) {
+	n := r.prompt.n - r.taken
 	for {
 		want := r.count(running) + r.count(complete)
 		if r.prompt.strategy == First {
@@ -313,12 +344,12 @@ func (r *round) best(ctx context.Context) ([]*leg, error) {
 			return nil, err
 		}
 		r.judge(ctx)
-		good := r.ranked()
-		if len(good) >= r.prompt.n || len(good) > 0 && !r.more() {
+		good := slices.DeleteFunc(r.ranked(), func(l *leg) bool { return l.given })
+		if len(good) >= n || len(good) > 0 && !r.more() {
 			if r.prompt.strategy != First {
 				r.drop()
 			}
-			return good[:min(r.prompt.n, len(good))], nil
+			return good[:min(n, len(good))], nil
 		}
 		if !r.more() {
 			return nil, r.nothing()

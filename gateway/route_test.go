@@ -106,22 +106,24 @@ func TestBreaker(t *testing.T) {
 			t.Error("open after it answered")
 		}
 	})
-	dead := honest("x")
-	dead.dieAt, dead.stand.Score = -1, 1
-	n := fakes(dead, honest("alive"))
-	g := open(t, n, Limits{})
-	for range 100 {
-		post(t.Context(), g, "/v1/chat/completions", hello+one+`}`)
-	}
-	asked := 0
-	for _, uid := range n.askedUID {
-		if uid == 0 {
-			asked++
+	synctest.Test(t, func(t *testing.T) {
+		dead := honest("x")
+		dead.dieAt, dead.stand.Score = -1, 1
+		n := fakes(dead, honest("alive"))
+		g := open(t, n, Limits{})
+		for range 100 {
+			post(t.Context(), g, "/v1/chat/completions", hello+one+`}`)
 		}
-	}
-	if asked > breakAfter {
-		t.Errorf("a dead miner was asked %d times in a moment, want %d", asked, breakAfter)
-	}
+		asked := 0
+		for _, uid := range n.askedUID {
+			if uid == 0 {
+				asked++
+			}
+		}
+		if asked > breakAfter {
+			t.Errorf("a dead miner was asked %d times in a moment, want %d", asked, breakAfter)
+		}
+	})
 }
 
 func TestMinScore(t *testing.T) {

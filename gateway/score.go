@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
@@ -23,12 +25,61 @@ type promptScore struct {
 	first bool
 }
 
-// scoreAll has the gateway's own model score the prompts that are to be
-// repeated with log-probabilities.
+// wantPromptLogs reads prompt_logprobs, vLLM's wish for the prompt's own
+// log-probabilities: how many alternatives to each token.
+func (p *prompt) wantPromptLogs(raw json.RawMessage) *problem {
+	if neutral(raw, []string{"false"}) {
+		return nil
+	}
+	const most = 20
+	if err := json.Unmarshal(raw, &p.topKnown); err != nil || p.topKnown < 0 || p.topKnown > most {
+		return invalid("prompt_logprobs", "prompt_logprobs is %.40s; a whole number from 0 to %d is allowed", raw, most)
+	}
+	switch {
+	case p.stream:
+		return unsupported("prompt_logprobs", "prompt_logprobs cannot be honoured in a stream: leave stream out")
+	case p.model.Scorer == nil || p.model.Tokenizer == nil:
+		return unsupported("prompt_logprobs", "prompt_logprobs cannot be honoured: those of the prompt are not known for %s", p.model.Name)
+	}
+	p.scored = true
+	return nil
+}
+
+// A knownToken is a token at a place of the prompt as vLLM tells it.
+type knownToken struct {
+	LogProb float32 `json:"logprob"`
+	Rank    *int    `json:"rank"` // 1 for the likeliest; null beyond those that the engine names
+	Decoded string  `json:"decoded_token"`
+}
+
+// promptLogs are the prompt's tokens with their alternatives, each by its id;
+// null where nobody asked, and for the first.
+func (p *prompt) promptLogs() []map[string]knownToken {
+	if !p.scored {
+		return nil
+	}
+	out := make([]map[string]knownToken, len(p.known))
+	for i, t := range p.known {
+		if t.first {
+			continue
+		}
+		out[i] = map[string]knownToken{strconv.Itoa(int(t.Token)): {t.LogProb, nil, p.logProb(t.Token, 0).Token}}
+		for rank, c := range t.Top {
+			rank++
+			if c.Token == t.Token || rank <= p.topKnown {
+				out[i][strconv.Itoa(int(c.Token))] = knownToken{c.LogProb, &rank, p.logProb(c.Token, 0).Token}
+			}
+		}
+	}
+	return out
+}
+
+// scoreAll has the gateway's own model score the prompts whose log-probabilities
+// are wanted.
 func (g *Gateway) scoreAll(ctx context.Context, prompts []prompt) *problem {
 	for i := range prompts {
 		p := &prompts[i]
-		if p.echo == "" || !p.logprobs {
+		if !p.scored && (p.echo == "" || !p.logprobs) {
 			continue
 		}
 		tokens, err := p.render()

@@ -75,6 +75,9 @@ func (o openAI) whole(f full) any {
 		choices[i] = o.voice.whole(&f.prompts[a.prompt], a)
 	}
 	e.Choices, e.Usage, e.Plexus = choices, f.usage.raw(), f.report
+	if _, chat := o.voice.(chatVoice); chat {
+		e.PromptLogs = f.prompts[0].promptLogs()
+	}
 	return e
 }
 

@@ -2,14 +2,13 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"time"
-	"unicode/utf8"
 )
 
-// A relay passes one round's answer on as it is made.
+// A relay passes one round's answers on as they are made, each in a choice of
+// its own.
 type relay struct {
 	g     *Gateway
 	round *round
@@ -18,13 +17,11 @@ type relay struct {
 	began time.Time
 	id    string // of the request
 
-	stall  *time.Timer // runs while the speaker is silent
-	lastAt time.Time   // when text went out last
-	legs   []*leg      // whose text went out, in order; the last one speaks
-	spoken bool        // the opening chunk is out
-	text   int         // bytes of the last leg that went out
-	tokens int         // tokens of the last leg that went out
-	offset int         // characters of all legs that went out
+	choices []*choice   // as many as are wanted; the first of them are given first
+	stall   *time.Timer // until the next speaker has been silent for too long
+	heard   time.Time   // when a miner was heard of last
+	begun   bool        // the first chunk is out
+	live    bool        // text is out that was not checked before
 }
 
 // stream answers p by server-sent events. It returns a problem only while no
@@ -42,6 +39,9 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, m man
 		g: g, round: round, began: began, id: requestID(w),
 		out: &events{g: g, w: w, rc: http.NewResponseController(w)},
 	}
+	for i := range p.n {
+		s.choices = append(s.choices, &choice{relay: s, index: i})
+	}
 	s.say = m.script(head{newID(), began, p.model.Name}, &round.prompt, s.out)
 	round.idle = func() { _ = s.ping() } // ctx tells when nobody listens
 	err = s.run(ctx)
@@ -49,11 +49,11 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, m man
 		err = s.close(ctx)
 	}
 	if err == nil {
-		g.later(ctx, round, p.strategy == First && !p.verdict)
+		g.later(ctx, round, s.live && !p.verdict)
 		return nil
 	}
 	bad := asProblem(err, g)
-	if !s.spoken {
+	if !s.begun {
 		round.end()
 		if s.out.begun {
 			s.fail(bad)
@@ -61,7 +61,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, p prompt, m man
 		}
 		return bad
 	}
-	g.metrics.answered(s.counted(), time.Since(began))
+	g.metrics.answered(s.counted(nil), time.Since(began))
 	s.fail(bad)
 	g.later(ctx, round, ctx.Err() == nil)
 	return nil
@@ -74,18 +74,33 @@ func (s *relay) fail(bad *problem) {
 		return
 	}
 	s.g.metrics.broken.Inc()
-	if s.spoken {
-		s.say.tell(s.round.report(s.id, s.legs...))
+	if s.begun {
+		s.say.tell(s.round.report(s.id, s.given()...))
 	}
-	s.say.fail(bad, s.counted())
+	s.say.fail(bad, s.counted(nil))
 	_ = s.out.flush() // a client that is gone misses nothing
 }
 
-// run relays until the answer's text is out.
+// run relays until the answers' texts are out.
 func (s *relay) run(ctx context.Context) error {
-	if p := &s.round.prompt; p.strategy != First || p.verified {
-		return s.checked(ctx)
+	switch p := &s.round.prompt; {
+	case p.verified:
+	case p.strategy == First:
+		if err := s.listen(ctx); err != nil {
+			return err
+		}
+	case p.strategy == Merge:
+		return s.merge(ctx)
 	}
+	if !slices.ContainsFunc(s.choices, (*choice).empty) {
+		return nil
+	}
+	return s.checked(ctx)
+}
+
+// listen relays what proven miners say, until every choice has ended or is left
+// without one.
+func (s *relay) listen(ctx context.Context) error {
 	l := s.g.limits
 	ping, hedge := time.NewTicker(l.Ping), s.round.patient()
 	s.stall = time.NewTimer(l.Stall)
@@ -93,12 +108,16 @@ func (s *relay) run(ctx context.Context) error {
 	defer hedge.Stop()
 	defer s.stall.Stop()
 	for {
-		if s.speaker() == nil && !s.pick() && !s.hope() {
-			return s.checked(ctx)
+		s.seat()
+		for _, c := range s.choices {
+			if err := c.speak(); err != nil {
+				return err
+			}
 		}
-		if done, err := s.speak(); done || err != nil {
-			return err
+		if !s.speaking() && !s.hope() {
+			return nil
 		}
+		s.wake()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -117,173 +136,220 @@ func (s *relay) run(ctx context.Context) error {
 	}
 }
 
-// speak sends what the speaker has said, and tells whether that was all. It
-// finds another speaker when the one there is has died.
-func (s *relay) speak() (done bool, err error) {
-	for l := s.speaker(); l != nil; l = s.speaker() {
-		if err := s.pass(l); err != nil || l.state != failed {
-			return l.state == complete, err
+// seat makes the proven miners that speak the speakers of the choices that have
+// none, in the order of their first text. Where nobody is left for a choice,
+// a miner that speaks in another is asked once more.
+func (s *relay) seat() {
+	for _, c := range s.choices {
+		if !c.empty() {
+			continue
 		}
-		if !s.takeOver(l) {
-			return false, brokenOff(s.round.lastWord())
+		l := s.first()
+		if l == nil {
+			break
 		}
+		c.give(l)
+		s.live = true
+		s.round.unhedge()
 	}
-	return false, nil
-}
-
-// hear takes in what the miners did.
-func (s *relay) hear() {
-	for _, e := range s.round.box.take() {
-		if s.round.apply(e) && s.speaker() == nil {
-			s.round.replace()
-		}
-		if e.leg == s.speaker() {
-			s.stall.Reset(s.patience(e.leg))
+	if s.live && slices.ContainsFunc(s.choices, (*choice).empty) && !s.hope() && s.round.roomy() {
+		if next, ok := s.round.heir(); ok {
+			s.round.start(next, s.round.ask)
 		}
 	}
 }
 
-// patience is how long a leg may be silent.
-func (s *relay) patience(l *leg) time.Duration {
-	return s.round.model.routing.class.stallAfter(l.first > 0, s.g.limits.Stall)
-}
-
-// giveUp ends a speaker that has been silent for too long. Where nobody could
-// go on for it, it has all the time there is.
-func (s *relay) giveUp() {
-	s.hear() // it may have spoken while we were busy
-	l := s.speaker()
-	if l == nil || l.state != running {
-		return
-	}
-	patience := s.g.limits.Stall
-	if s.replaceable(l) {
-		patience = s.patience(l) // what is usual may have changed meanwhile
-	}
-	if left := patience - l.silent(); left > 0 {
-		s.stall.Reset(left)
-		return
-	}
-	s.round.giveUp(l)
-}
-
-// give makes l the speaker.
-func (s *relay) give(l *leg) {
-	s.legs = append(s.legs, l)
-	s.text, s.tokens = 0, 0
-	s.stall.Reset(s.patience(l))
-}
-
-// speaker is the leg whose text goes out, nil before there is one.
-func (s *relay) speaker() *leg {
-	if len(s.legs) == 0 {
-		return nil
-	}
-	return s.legs[len(s.legs)-1]
-}
-
-// pick makes the first proven leg with text the speaker, and tells whether
-// there is one.
-func (s *relay) pick() bool {
-	var first *leg
-	for _, l := range s.round.legs {
-		if l.proven && (l.state == complete || l.state == running && l.text.Len() > 0) &&
+// first returns the proven leg that spoke first of those that no choice has.
+func (s *relay) first() (first *leg) {
+	r := s.round
+	for _, l := range r.legs {
+		speaks := l.text.Len() > 0 || l.state == complete && r.role == ""
+		if l.role == r.role && l.proven && !l.given && speaks && (l.state == complete || l.state == running) &&
 			(first == nil || l.began.Add(l.first).Before(first.began.Add(first.first))) {
 			first = l
 		}
 	}
-	if first == nil {
-		return false
-	}
-	s.give(first)
-	s.round.unhedge()
-	return true
+	return first
 }
 
-// hope tells whether a proven miner is still at work.
+// hope tells whether a proven miner that no choice has is still at work for one
+// that needs it.
 func (s *relay) hope() bool {
-	return slices.ContainsFunc(s.round.legs, func(l *leg) bool { return l.proven && l.state == running })
+	return slices.ContainsFunc(s.choices, (*choice).empty) && slices.ContainsFunc(s.round.legs, s.silent)
 }
 
-// checked answers with text that was verified first: by wish, or because no
-// miner that was asked has proved itself.
+// silent tells whether a leg may yet become a speaker.
+func (s *relay) silent(l *leg) bool {
+	return l.role == s.round.role && l.proven && !l.given && l.state == running
+}
+
+// speaking tells whether a choice has more to come.
+func (s *relay) speaking() bool { return slices.ContainsFunc(s.choices, (*choice).open) }
+
+// hear takes in what the miners did.
+func (s *relay) hear() {
+	for _, e := range s.round.box.take() {
+		s.heard = time.Now()
+		if s.round.apply(e) && slices.ContainsFunc(s.choices, (*choice).empty) {
+			s.round.replace()
+		}
+		for _, c := range s.choices {
+			if c.open() && e.leg == c.speaker() {
+				c.due = s.heard.Add(c.patience())
+			}
+		}
+	}
+}
+
+// wake sets the timer to when the next speaker has been silent for too long.
+// Once nobody speaks any more it is the turn of those who never did.
+func (s *relay) wake() {
+	var next time.Time
+	for _, c := range s.choices {
+		if c.open() && (next.IsZero() || c.due.Before(next)) {
+			next = c.due
+		}
+	}
+	switch {
+	case next.IsZero() && s.live:
+		next = s.since().Add(s.g.limits.Stall)
+	case next.IsZero():
+		next = time.Now().Add(s.g.limits.Stall) // the hedges see to it
+	}
+	s.stall.Reset(time.Until(next))
+}
+
+// since is when a miner was heard of or asked last.
+func (s *relay) since() time.Time {
+	if s.heard.After(s.round.asked) {
+		return s.heard
+	}
+	return s.round.asked
+}
+
+// giveUp ends what has been silent for too long.
+func (s *relay) giveUp() {
+	s.hear() // it may have spoken while we were busy
+	for _, c := range s.choices {
+		if c.open() {
+			c.giveUp()
+		}
+	}
+	if s.speaking() || !s.live || time.Since(s.since()) < s.g.limits.Stall {
+		return
+	}
+	for _, l := range s.round.legs {
+		if s.silent(l) {
+			s.round.giveUp(l)
+		}
+	}
+}
+
+// checked fills the choices that are left with text that was verified first: by
+// wish, or because no miner that was asked has proved itself. As without a
+// stream there may be fewer answers than were wanted, but not none.
 func (s *relay) checked(ctx context.Context) error {
+	s.round.taken = len(s.given())
 	legs, err := s.round.decide(ctx)
-	if err != nil {
+	if err != nil && (!s.begun || ctx.Err() != nil) {
 		return err
 	}
-	s.legs = legs[:1]
-	return s.pass(legs[0])
+	return s.answer(legs)
 }
 
-// pass sends what the speaker said since the last time.
-func (s *relay) pass(l *leg) error {
-	said := l.text.String()[s.text:]
-	tokens := l.tokens[s.tokens:]
-	if said == "" && (len(tokens) == 0 || l.state == running) {
-		return nil
+// answer fills the choices that are left with whole answers.
+func (s *relay) answer(legs []*leg) error {
+	filled := len(s.given())
+	s.choices = s.choices[:filled+len(legs)]
+	for i, l := range legs {
+		c := s.choices[filled+i]
+		c.give(l)
+		if err := c.speak(); err != nil {
+			return err
+		}
 	}
-	p := &s.round.prompt
-	if !s.spoken {
-		s.round.report(s.id, s.legs...).headers(s.out.w.Header())
-		said = p.echo + said
-	}
-	if bad := spend(s.round.ctx, sofar(p, s.legs)); bad != nil {
-		return bad
-	}
-	s.say.say(piece{text: said, tokens: tokens, offset: s.offset}, !s.spoken)
-	if err := s.out.flush(); err != nil {
-		return err
-	}
-	if !s.spoken {
-		s.g.metrics.firstToken.Observe(time.Since(s.began).Seconds())
-	}
-	s.spoken = true
-	s.resumed(l)
-	s.lastAt = time.Now()
-	s.text, s.tokens, s.offset = l.text.Len(), len(l.tokens), s.offset+utf8.RuneCountInString(said)
 	return nil
 }
 
-// close sends the end of the stream: why it ended, how it came about, and the
-// usage.
+// close sends the end of the stream: why the answers ended, how they came
+// about, and the usage. An answer that broke off makes it an error, after the
+// others have ended.
 func (s *relay) close(ctx context.Context) error {
-	p, last := &s.round.prompt, s.speaker()
-	end := piece{finish: last.finish, offset: s.offset, stopped: last.stopped(p)}
-	told := s.round.report(s.id, s.legs...)
-	if !s.spoken {
+	p := &s.round.prompt
+	if err := s.breach(); err != nil {
+		return err
+	}
+	told := s.round.report(s.id, s.given()...)
+	if !s.begun {
 		told.headers(s.out.w.Header())
 	}
-	counted := usageOf(p, s.legs...)
+	counted := s.counted(nil)
 	if bad := spend(ctx, counted); bad != nil {
 		return bad
 	}
 	s.g.metrics.answered(counted, time.Since(s.began))
 	if p.verdict {
-		s.say.end(end, !s.spoken, nil)
+		s.endAll(nil)
 		if err := s.out.flush(); err != nil {
 			return err
 		}
 		if err := s.round.finish(ctx); err != nil {
 			return err
 		}
-		s.say.tell(s.round.report(s.id, s.legs...))
-	} else {
-		s.say.end(end, !s.spoken, told)
+		told = s.round.report(s.id, s.given()...)
+	}
+	if !s.endAll(told) {
+		s.say.tell(told)
 	}
 	s.say.close(counted)
 	return s.out.flush()
 }
 
-// counted is the usage of what went out so far.
-func (s *relay) counted() usage {
-	last := s.speaker()
-	if last == nil {
-		return usage{}
+// breach ends the choices that can be ended when one broke off, and returns why
+// that did.
+func (s *relay) breach() error {
+	for _, c := range s.choices {
+		if c.broken != nil {
+			s.endAll(nil)
+			return c.broken
+		}
 	}
-	p := &s.round.prompt
-	u := usageOf(p, s.legs...)
-	u.Completion += p.count(last.tokens[:min(s.tokens, len(last.tokens))], last.text.String()[:s.text], 0) - last.count(p)
+	return nil
+}
+
+// endAll ends the choices that are done, and tells whether there was one. Only
+// the last can be left: the others end when they are done.
+func (s *relay) endAll(told *report) (ended bool) {
+	for _, c := range s.choices {
+		if c.done && !c.ended {
+			c.end(told)
+			ended = true
+		}
+	}
+	return ended
+}
+
+// given are the legs whose text went out, by choice.
+func (s *relay) given() (all [][]*leg) {
+	for _, c := range s.choices {
+		if !c.empty() {
+			all = append(all, c.legs)
+		}
+	}
+	return all
+}
+
+// counted is the usage of what went out so far, and of what the choice more is
+// about to say; more may be nil.
+func (s *relay) counted(more *choice) (u usage) {
+	for _, c := range s.choices {
+		one := c.sent()
+		if c == more {
+			one = sofar(&s.round.prompt, c.legs)
+		}
+		u.Prompt, u.Details.Cached = max(u.Prompt, one.Prompt), max(u.Details.Cached, one.Details.Cached)
+		u.Completion += one.Completion
+	}
 	u.Total = u.Prompt + u.Completion
 	return u
 }
@@ -292,64 +358,4 @@ func (s *relay) counted() usage {
 func (s *relay) ping() error {
 	s.say.ping()
 	return s.out.flush()
-}
-
-// finish waits for the slower answers within the round's patience and has all
-// of them judged.
-func (r *round) finish(ctx context.Context) error {
-	r.spare = nil
-	if err := r.collect(ctx, len(r.legs)); err != nil {
-		return err
-	}
-	r.drop()
-	if err := r.settle(ctx); err != nil {
-		return err
-	}
-	r.judge(ctx)
-	return ctx.Err()
-}
-
-// settle waits a little for the ends of answers that were given up after their
-// text had gone out, for what they said is checked too.
-func (r *round) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	err := r.await(ctx, func() bool {
-		return slices.ContainsFunc(r.legs, func(l *leg) bool { return l.used && l.total == 0 })
-	})
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil
-	}
-	return err
-}
-
-// later ends the round after its answer went out, so that nobody waits for a
-// miner that is slow to stop, and first has the rest judged when judge is true.
-func (g *Gateway) later(ctx context.Context, r *round, judge bool) {
-	select {
-	case g.settle <- struct{}{}:
-	default: // enough wait already; this one ends unjudged
-		g.file(ctx, r)
-		r.end()
-		return
-	}
-	r.idle = nil
-	g.late.Go(func() {
-		defer func() { <-g.settle }()
-		defer r.end()
-		defer g.file(ctx, r)
-		if !judge {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.limits.Answer)
-		defer cancel()
-		g.late.Go(func() {
-			select {
-			case <-g.done:
-				cancel()
-			case <-ctx.Done():
-			}
-		})
-		_ = r.finish(ctx) // nobody is there to hear of it
-	})
 }

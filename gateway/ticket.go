@@ -53,6 +53,7 @@ func (t *ticket) enter(ctx context.Context, w http.ResponseWriter, prompts []pro
 	if a := t.g.access; a != nil {
 		var standing access.Standing
 		var err error
+		t.caller.MaxPrice = prompts[0].maxPrice
 		t.hold, standing, err = a.Reserve(ctx, t.caller, prompts[0].model.Name, prompt, completion)
 		rate(w.Header(), standing)
 		if err != nil {

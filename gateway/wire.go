@@ -21,6 +21,8 @@ type envelope struct {
 	Choices any             `json:"choices"`
 	Usage   json.RawMessage `json:"usage,omitempty"`
 	Plexus  *report         `json:"plexus,omitempty"`
+
+	PromptLogs []map[string]knownToken `json:"prompt_logprobs,omitempty"` // of a chat
 }
 
 // A usage counts tokens.
@@ -60,6 +62,9 @@ func (l *leg) count(p *prompt) int { return p.count(l.tokens, l.text.String(), l
 func (p *prompt) count(tokens []engine.TokenScore, text string, claimed int) int {
 	if len(tokens) > 0 {
 		return len(tokens)
+	}
+	if p.model.openEnded() {
+		return min(quarters(len(text)), p.ask.MaxTokens)
 	}
 	if t := p.model.Tokenizer; t != nil {
 		if own, err := t.Encode(text); err == nil {
@@ -123,8 +128,8 @@ type voice interface {
 	chunk(p *prompt, a piece, opening bool) any
 }
 
-// chatVoice is /v1/chat/completions. A stream has a reader of its own.
-type chatVoice struct{ calls *callReader }
+// chatVoice is /v1/chat/completions. A stream has a reader for each choice.
+type chatVoice struct{ calls []callReader }
 
 type chatChoice struct {
 	Index    int           `json:"index"`
@@ -190,8 +195,8 @@ func (chatVoice) whole(p *prompt, a piece) any {
 
 func (v chatVoice) chunk(p *prompt, a piece, opening bool) any {
 	c := chatChoiceOf(p, a)
-	c.Delta = p.delta(v.calls, a)
-	c.Finish = finishOf(a.finish, v.calls.calls)
+	c.Delta = p.delta(&v.calls[a.index], a)
+	c.Finish = finishOf(a.finish, v.calls[a.index].calls)
 	if opening {
 		c.Delta.Role = "assistant"
 	}
@@ -247,6 +252,8 @@ type completionChoice struct {
 	LogProbs *completionLogProbs `json:"logprobs"`
 	Finish   *string             `json:"finish_reason"`
 	TokenIDs []int               `json:"token_ids,omitempty"`
+
+	PromptLogs []map[string]knownToken `json:"prompt_logprobs,omitempty"`
 }
 
 type completionLogProbs struct {
@@ -262,13 +269,13 @@ func (completionVoice) object(bool) string { return "text_completion" }
 func (v completionVoice) whole(p *prompt, a piece) any { return v.chunk(p, a, true) }
 
 func (completionVoice) chunk(p *prompt, a piece, opening bool) any {
-	c := completionChoice{Index: a.index, Text: a.text, Finish: optional(string(a.finish)), TokenIDs: p.idsOf(a)}
+	c := completionChoice{Index: a.index, Text: a.text, Finish: optional(string(a.finish)), TokenIDs: p.idsOf(a), PromptLogs: p.promptLogs()}
 	if !p.logprobs {
 		return c
 	}
 	c.LogProbs = &completionLogProbs{}
 	at := a.offset
-	if opening {
+	if opening && p.echo != "" {
 		for _, t := range p.known {
 			at = c.LogProbs.add(p, t.TokenScore, t.first, at)
 		}

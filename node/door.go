@@ -9,6 +9,7 @@ import (
 
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/gateway"
+	"github.com/plexus-network/plexus/gateway/receipt"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/neuron"
 	"github.com/plexus-network/plexus/subnet"
@@ -21,7 +22,8 @@ type door struct {
 	address   string
 	chain     *ledger.Client
 	name      string         // of the model, as users ask for it
-	model     engine.Checker // whose tokenizer counts
+	model     engine.Checker // whose tokenizer counts; nil where the subnet declares none
+	most      int            // bytes of an answer, where the subnet declares no model
 	netuid    yuma.Netuid
 	validator *neuron.Validator
 	as        subnet.Peer      // the validator
@@ -46,22 +48,15 @@ func (d door) open(ctx context.Context) ([]service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if d.embedder == nil {
-		d.embedder = embedder{d.model}
-	}
 	chainID, err := d.chain.ChainID(ctx)
 	if err != nil {
 		return nil, err
 	}
 	g, err := gateway.New(gateway.Config{
 		ChainID: chainID,
-		Models: []gateway.Model{{
-			Name: d.name, Backend: backend{d.validator}, Tokenizer: d.model, Context: d.model.Model().Context,
-			Netuid: d.netuid, Validator: d.as, Temperature: 0.3, Manifest: sha256.Sum256(d.manifest),
-			About: d.model.Model(), Embedder: d.embedder, Scorer: d.model,
-		}},
-		Web:    page,
-		Access: who, Receipts: receipts,
+		Models:  []gateway.Model{d.offer()},
+		Web:     page,
+		Access:  who, Receipts: receipts,
 		Height: func(ctx context.Context) (yuma.Height, error) {
 			head, err := d.chain.Head(ctx)
 			return head.Height, err
@@ -82,6 +77,24 @@ func (d door) open(ctx context.Context) ([]service, error) {
 		d.say("gateway", "http://"+listener.Addr().String())
 		return g.Run(ctx, listener)
 	}}), nil
+}
+
+// offer is what users may ask for: the model that the subnet declares, or where
+// it declares none whatever its miners run.
+func (d door) offer() gateway.Model {
+	m := gateway.Model{
+		Name: d.name, Backend: backend{d.validator}, Netuid: d.netuid, Validator: d.as, Manifest: sha256.Sum256(d.manifest),
+	}
+	if d.model == nil {
+		m.Kind, m.MaxTokens = receipt.Open, d.most/4 // a token counts as four bytes there
+		return m
+	}
+	if d.embedder == nil {
+		d.embedder = embedder{d.model}
+	}
+	m.Tokenizer, m.Context, m.Temperature = d.model, d.model.Model().Context, 0.3
+	m.About, m.Embedder, m.Scorer = d.model.Model(), d.embedder, d.model
+	return m
 }
 
 // knowsMiners waits until a validator has seen its subnet, and reports whether

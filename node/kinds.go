@@ -22,8 +22,11 @@ func (r *lone) kind(ctx context.Context, o text.Options) (subnet.Mechanism, erro
 	if err != nil {
 		return nil, err
 	}
-	if s.Kind != "text" && (r.Behave != text.Honest || r.HTTP != "") {
-		return nil, fmt.Errorf("subnet %d is of kind %s: cheats and a gateway are for subnets of kind text", r.Netuid, s.Kind)
+	if s.Kind != "text" && r.Behave != text.Honest {
+		return nil, fmt.Errorf("subnet %d is of kind %s: cheats are for subnets of kind text", r.Netuid, s.Kind)
+	}
+	if s.Kind != "text" && s.Kind != "open" && r.HTTP != "" {
+		return nil, fmt.Errorf("subnet %d is of kind %s: a gateway is for subnets of the kinds text and open", r.Netuid, s.Kind)
 	}
 	var kind subnet.Mechanism
 	switch s.Kind {
@@ -72,6 +75,7 @@ func (r *lone) openEnded(ctx context.Context, params []byte) (subnet.Mechanism, 
 	if err != nil {
 		return nil, err
 	}
+	r.params, r.most = params, manifest.MaxBytes
 	e, err := r.openFile(ctx, stock.Strong, "")
 	if err != nil {
 		return nil, err

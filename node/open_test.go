@@ -4,10 +4,14 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,12 +21,14 @@ import (
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/local"
 	"github.com/plexus-network/plexus/engine/stock"
+	"github.com/plexus-network/plexus/gateway"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/neuron"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/open"
 	"github.com/plexus-network/plexus/subnet/open/quiz"
 	"github.com/plexus-network/plexus/wallet"
+	"github.com/plexus-network/plexus/yuma"
 )
 
 func TestMain(m *testing.M) {
@@ -159,15 +165,19 @@ func compete(t *testing.T, judge *teacher, questions int64, manifest open.Manife
 	if err := u.startHosts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	d := door{name: "open-1", netuid: textNetuid, most: 2048}
 	for uid, m := range n.Members {
 		self, err := u.self(m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		run := neuron.NewValidator(self, judge, h.stateDir(m), neuron.ValidatorOptions{
+		v := neuron.NewValidator(self, judge, h.stateDir(m), neuron.ValidatorOptions{
 			Round: 100 * time.Millisecond, Parallel: 4, Timeout: 10 * time.Second, Poll: 100 * time.Millisecond,
-		}).Run
-		if uid > 0 {
+		})
+		run := v.Run
+		if uid == 0 {
+			d.validator, d.as = v, subnet.Peer{Account: m.Account, PeerID: m.PeerID}
+		} else {
 			run = neuron.NewMiner(self, open.New(engines[uid-1], manifest, open.Options{}), neuron.MinerOptions{}).Run
 		}
 		u.services = append(u.services, service{m.Name, run})
@@ -176,6 +186,7 @@ func compete(t *testing.T, judge *teacher, questions int64, manifest open.Manife
 	done := make(chan error, 1)
 	go func() { done <- serve(ctx, u.Log, u.services) }()
 	incentives := watch(t, client, judge, questions*int64(len(engines)), done)
+	chats(t, judge, d)
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -184,6 +195,40 @@ func compete(t *testing.T, judge *teacher, questions int64, manifest open.Manife
 	for i := range incentives[1:] {
 		if incentives[i] <= incentives[i+1] {
 			t.Errorf("incentives %v, want the better model above the next", incentives)
+		}
+	}
+}
+
+// chats asks a gateway before the validator, whose best miner is to answer.
+func chats(t *testing.T, judge *teacher, d door) {
+	t.Helper()
+	const question = "What is the capital of France?"
+	judge.mu.Lock()
+	judge.book[question] = "Paris" // pupils know nothing else
+	judge.mu.Unlock()
+	g, err := gateway.New(gateway.Config{Models: []gateway.Model{d.offer()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	g.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/chat/completions",
+		strings.NewReader(`{"model":"open-1","messages":[{"role":"user","content":"`+question+`"}]}`)))
+	var a struct {
+		Choices []struct{ Message struct{ Content string } }
+		Plexus  struct {
+			Kind   string
+			Miners []struct {
+				UID    yuma.UID
+				Chosen bool
+			}
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || len(a.Choices) != 1 || a.Choices[0].Message.Content == "" || a.Plexus.Kind != "open" {
+		t.Fatalf("the gateway says %d %s", w.Code, w.Body)
+	}
+	for _, m := range a.Plexus.Miners {
+		if m.Chosen != (m.UID == 1) {
+			t.Errorf("miner %d is chosen %v, want the best one's answer: %s", m.UID, m.Chosen, w.Body)
 		}
 	}
 }

@@ -77,6 +77,7 @@ type lone struct {
 	model    engine.Checker
 	manifest text.Manifest
 	params   []byte // the manifest as it is on chain
+	most     int    // bytes of an answer, on a subnet of the kind open
 	services []service
 }
 
@@ -290,6 +291,9 @@ func (r *lone) gateway(ctx context.Context, self neuron.Self, v *neuron.Validato
 				actor: self.Actor, manifest: r.params, users: users, block: time.Second, stack: r.open,
 				address: r.HTTP, chain: r.Chain, log: r.Log, say: r.Say, name: r.manifest.Model, model: r.model,
 				netuid: r.Netuid, validator: v, as: as,
+			}
+			if r.model == nil {
+				d.name, d.most = fmt.Sprintf("open-%d", r.Netuid), r.most
 			}
 			gateway, err := d.open(ctx)
 			r.services = append(r.services, gateway...)

@@ -80,8 +80,8 @@ func newValidatorCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validator",
 		Short: "Judge a subnet's miners, and serve users by them",
-		Long: `Judge the miners of a subnet and set weights; with --http, on a subnet of kind
-text, serve users by way of the best of them.
+		Long: `Judge the miners of a subnet and set weights; with --http, on a subnet of the
+kinds text and open, serve users by way of the best of them.
 
   plexus tx hotkey grant alice.validator --from alice
   plexus validator --from alice.validator --for alice --http 127.0.0.1:8080

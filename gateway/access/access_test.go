@@ -383,6 +383,21 @@ func TestPrepaidIsExact(t *testing.T) {
 			}
 		}
 		var short *Exhausted
+		for most, pays := range map[coin.Amount]bool{0: false, 6: false, 7: true, 8: true} {
+			picky := c
+			picky.MaxPrice = &most
+			var dear *TooDear
+			h, _, err := a.Reserve(t.Context(), picky, "toy", 0, 10)
+			switch {
+			case pays && err == nil:
+				err = h.Settle(t.Context(), 0, 0)
+			case !pays && errors.As(err, &dear) && dear.Price == 7 && dear.Most == most && dear.Wanted == 10:
+				err = nil
+			}
+			if err != nil {
+				t.Errorf("a request that pays %d of 7: %v", most, err)
+			}
+		}
 		if _, _, err := a.Reserve(t.Context(), c, "toy", 0, 2000); !errors.As(err, &short) || short.Standing.Tier != Prepaid {
 			t.Errorf("more than was paid for: %v", err)
 		}

@@ -31,7 +31,8 @@ type Hold struct {
 
 // Reserve sets tokens aside for a request that uses at most so many, and tells
 // where the caller then stands. It returns an [*Exhausted] error where the
-// quota does not suffice, and [ErrUnavailable] where it is not known.
+// quota does not suffice, a [*TooDear] one where the rest costs more than the
+// caller pays, and [ErrUnavailable] where the quota is not known.
 func (a *Access) Reserve(ctx context.Context, c Caller, model string, prompt, completion int64) (*Hold, Standing, error) {
 	wanted := prompt + completion
 	if prompt < 0 || completion < 0 || wanted > maxTokens {
@@ -50,7 +51,8 @@ func (a *Access) Reserve(ctx context.Context, c Caller, model string, prompt, co
 		return err
 	})
 	var short *Exhausted
-	if err != nil && !errors.As(err, &short) && ctx.Err() == nil {
+	var dear *TooDear
+	if err != nil && !errors.As(err, &short) && !errors.As(err, &dear) && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err != nil {
@@ -90,6 +92,9 @@ func (d *draft) set(ctx context.Context, id, model string) (Standing, error) {
 	free := min(left, d.wanted)
 	now := a.tell(*s, s.allowed-left+free)
 	paid := d.wanted - free
+	if most := d.caller.MaxPrice; most != nil && paid > 0 && a.opt.Price > *most && d.caller.Account != "" {
+		return now, &TooDear{Standing: now, Price: a.opt.Price, Most: *most, Wanted: d.wanted, Free: free}
+	}
 	money, err := d.pay(ctx, paid)
 	if err != nil {
 		return now, err

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/gateway/store"
 )
 
@@ -59,6 +60,8 @@ type Caller struct {
 	Account string     // bech32 address; empty for an operator's key and for no key
 	Limit   int64      // of the key, in tokens per epoch; 0 for none
 	From    netip.Addr // where the request comes from
+
+	MaxPrice *coin.Amount // that it pays for 1,000 tokens beyond its quota; nil means whatever they cost
 }
 
 // Name says whose usage it is.

@@ -83,6 +83,22 @@ func (e *Exhausted) Error() string {
 	return fmt.Sprintf("access: the quota of %d tokens has %d left, %d are wanted", e.Standing.Limit, e.Left, e.Wanted)
 }
 
+// A TooDear error means that a request needs prepaid tokens, and they cost more
+// than its caller pays.
+type TooDear struct {
+	Standing Standing
+	Price    coin.Amount // of 1,000 tokens
+	Most     coin.Amount // that the caller pays
+	Wanted   int64       // tokens that the request may use at most
+	Free     int64       // of them, those that the quota gives
+}
+
+// Error tells the numbers.
+func (e *TooDear) Error() string {
+	return fmt.Sprintf("access: 1,000 prepaid tokens cost %d nplx, and the request pays at most %d; the quota gives %d of its %d tokens",
+		uint64(e.Price), uint64(e.Most), e.Free, e.Wanted)
+}
+
 // share is an account's stake as it was read.
 type share struct {
 	own, all coin.Amount

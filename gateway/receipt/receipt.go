@@ -21,8 +21,9 @@ import (
 	"github.com/plexus-network/plexus/yuma"
 )
 
-// Version is the version of the format.
-const Version = 1
+// Version is the version of the format. Version 1, which is still read, lacks
+// the fields that are marked so.
+const Version = 2
 
 // ErrMalformed means that bytes are no receipt, or one out of its bounds.
 var ErrMalformed = errors.New("receipt: malformed")
@@ -34,6 +35,7 @@ const MaxFile = 2 << 20
 const (
 	maxMiners = 64
 	maxOthers = 64
+	maxVotes  = 64
 	maxPath   = 64
 )
 
@@ -67,17 +69,41 @@ type Receipt struct {
 	Model     string      `json:"model"`
 	Manifest  Hash        `json:"manifest_sha256"` // of the subnet's kind parameters, as they are on chain
 	Netuid    yuma.Netuid `json:"netuid"`
-	Height    yuma.Height `json:"height"` // block that the answer is bound to
+	Kind      string      `json:"kind,omitempty"` // of the subnet, see Open; since version 2
+	Height    yuma.Height `json:"height"`         // block that the answer is bound to
 	BlockHash Hash        `json:"block_hash"`
 	Validator Validator   `json:"validator"`
 	Strategy  string      `json:"strategy"`
-	Why       string      `json:"why"` // for people: why this answer
+	Why       string      `json:"why"`                     // for people: why this answer
+	Ranked    string      `json:"ranked_by,omitempty"`     // what put this answer first; since version 2
+	Verified  bool        `json:"verified_only,omitempty"` // only answers that were examined could be given; since version 2
 	Prompt    Hash        `json:"prompt_sha256"`
 	Output                // that was given first
 	Others    []Output    `json:"others,omitempty"` // further answers of the same response
 	Usage     Usage       `json:"usage"`
 	Miners    []Miner     `json:"miners"` // as they were asked
-	Votes     any         `json:"votes"`  // how the miners' answers were counted, where they were; else null
+	Votes     []Vote      `json:"votes"`  // how the miners' answers were counted, the winner first; null where they were not
+}
+
+// What can put an answer first, as Ranked names it.
+const (
+	ByFirst   = "first"   // it came first, from a miner that had proved itself, or passed the check first
+	ByScore   = "score"   // its verified score, before all that have none
+	ByLogProb = "logprob" // the mean log-probability of its tokens
+	ByVotes   = "votes"   // the weight of those that say the same
+	ByJudge   = "judge"   // the word of a miner that read the answers
+	ByMerge   = "merge"   // a miner wrote it out of the answers
+)
+
+// Open is the kind of a subnet that declares no model: whoever answered may run
+// any.
+const Open = "open"
+
+// A Vote is an answer that miners agree on.
+type Vote struct {
+	Answer Hash    `json:"answer_sha256"` // of what they say, in the form that was compared
+	Weight float64 `json:"weight"`        // sum of its miners' weights
+	Miners []int   `json:"miners"`        // their places in the receipt's miners, the best first
 }
 
 // An Output is one answer by its hashes.
@@ -103,14 +129,22 @@ type Usage struct {
 
 // A Miner is one miner's part.
 type Miner struct {
-	UID      yuma.UID        `json:"uid"`
-	Account  string          `json:"account"`
-	PeerID   string          `json:"peer_id"`
-	Task     *Task           `json:"task"`    // null if there was none
-	Score    *float64        `json:"score"`   // 0 to 1; null without a verdict
-	Verdict  string          `json:"verdict"` // as in the response's report
-	Reason   string          `json:"reason"`
-	Chosen   bool            `json:"chosen"`
+	UID     yuma.UID `json:"uid"`
+	Account string   `json:"account"`
+	PeerID  string   `json:"peer_id"`
+	Task    *Task    `json:"task"`    // null if there was none
+	Score   *float64 `json:"score"`   // 0 to 1; null without a verdict
+	Verdict string   `json:"verdict"` // as in the response's report
+	Reason  string   `json:"reason"`
+	Chosen  bool     `json:"chosen"`
+
+	// Since version 2.
+	Standing float64  `json:"standing,omitempty"`     // running score before this answer, 0 to 1
+	Examined bool     `json:"examined,omitempty"`     // this answer itself was checked, not passed on its miner's name
+	Role     string   `json:"role,omitempty"`         // judge: it was asked about the others' answers
+	LogProb  *float64 `json:"mean_logprob,omitempty"` // of its answer's tokens, where that ranked the answers
+	Weight   *float64 `json:"vote_weight,omitempty"`  // what its answer counted in the vote; null if it had none
+
 	Exchange json.RawMessage `json:"exchange"` // a p2p.Receipt; null if the miner signed nothing
 }
 
@@ -176,13 +210,13 @@ func decode(payload []byte) (Receipt, error) {
 		return r, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	switch {
-	case r.Version != Version:
-		return r, fmt.Errorf("%w: version %d; this program knows %d", ErrMalformed, r.Version, Version)
+	case r.Version < 1 || r.Version > Version:
+		return r, fmt.Errorf("%w: version %d; this program knows 1 to %d", ErrMalformed, r.Version, Version)
 	case r.ID == "" || len(r.ID) > 128:
 		return r, fmt.Errorf("%w: an id of %d characters, 1 to 128 are allowed", ErrMalformed, len(r.ID))
-	case len(r.Miners) > maxMiners || len(r.Others) > maxOthers:
-		return r, fmt.Errorf("%w: %d miners and %d further answers; at most %d and %d are allowed", ErrMalformed,
-			len(r.Miners), len(r.Others), maxMiners, maxOthers)
+	case len(r.Miners) > maxMiners || len(r.Others) > maxOthers || len(r.Votes) > maxVotes:
+		return r, fmt.Errorf("%w: %d miners, %d further answers and %d votes; at most %d, %d and %d are allowed", ErrMalformed,
+			len(r.Miners), len(r.Others), len(r.Votes), maxMiners, maxOthers, maxVotes)
 	}
 	return r, nil
 }

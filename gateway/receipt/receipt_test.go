@@ -122,7 +122,7 @@ func TestVerify(t *testing.T) {
 				r.Miners[0].Exchange = bytes.Replace(r.Miners[0].Exchange, []byte(`"sequence":2`), []byte(`"sequence":1`), 1)
 			})), Known{}, "exchange with miner 4",
 		},
-		"later version": {seal(t, with(r, func(r *Receipt) { r.Version = 2 })), Known{}, "version 2"},
+		"later version": {seal(t, with(r, func(r *Receipt) { r.Version = 3 })), Known{}, "version 3"},
 	} {
 		f := Verify(bad.rec, bad.known)
 		if f.Valid || len(f.Failed) == 0 || !strings.Contains(strings.Join(f.Failed, "\n"), bad.want) {
@@ -309,6 +309,8 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzReceipt(f *testing.F) {
 	b, _ := json.Marshal(Receipt{Version: Version, ID: "rcpt_1", Miners: []Miner{{Exchange: json.RawMessage(`{"request":{"caller":"AAAA"},"response":{"refusal":{}}}`)}}})
+	f.Add(b)
+	b, _ = json.Marshal(polled())
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		signature, err := hotkey.Sign(statement(PayloadType, payload))

@@ -74,8 +74,13 @@ func Verify(rec Record, known Known) Finding {
 	for _, m := range r.Miners {
 		f.exchanged(r, m)
 	}
+	f.ranked(r)
 	f.sealed(rec, known)
-	f.Open = append(f.Open, "that the miners ran the declared model: the validator's verdicts say so, and any validator can check again with the prompt")
+	if r.Kind == Open {
+		f.open("which model answered: subnet %d declares none, and pays for good answers whoever gives them", r.Netuid)
+	} else {
+		f.open("that the miners ran the declared model: the validator's verdicts say so, and any validator can check again with the prompt")
+	}
 	f.Valid = len(f.Failed) == 0
 	return f
 }

@@ -73,32 +73,51 @@ func encodeChunk(text string, seal []byte) ([]byte, error) {
 	return append(binary.AppendUvarint(nil, uint64(len(body))), body...), nil
 }
 
-// decodeAnswer returns the text and the seal of an answer of at most most bytes
-// of text, or [ErrMalformed].
-func decodeAnswer(b []byte, most int) (text string, seal []byte, err error) {
+// A Chunk is a piece of an answer, which is the concatenation of its pieces.
+type Chunk struct {
+	Text string // whole UTF-8
+	Seal []byte // on the last piece, whose text is empty; see Mechanism.Work
+}
+
+// DecodeChunks reads whole chunks, as they come from a miner, or returns
+// [ErrMalformed]. It checks no seal.
+func DecodeChunks(b []byte) ([]Chunk, error) {
 	if len(b) > maxAnswer {
-		return "", nil, fmt.Errorf("%w: an answer of %d bytes, at most %d are allowed", ErrMalformed, len(b), maxAnswer)
+		return nil, fmt.Errorf("%w: an answer of %d bytes, at most %d are allowed", ErrMalformed, len(b), maxAnswer)
 	}
-	var said strings.Builder
-	for chunk := 0; len(b) > 0; chunk++ {
-		if seal != nil {
-			return "", nil, fmt.Errorf("%w: %d bytes after the seal", ErrMalformed, len(b))
-		}
+	var chunks []Chunk
+	for len(b) > 0 {
 		size, n := binary.Uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {
-			return "", nil, fmt.Errorf("%w: chunk %d is cut off", ErrMalformed, chunk)
+			return nil, fmt.Errorf("%w: chunk %d is cut off", ErrMalformed, len(chunks))
 		}
 		var m openv1.Chunk
 		if err := m.Unmarshal(b[n : n+int(size)]); err != nil {
-			return "", nil, fmt.Errorf("%w: chunk %d: %w", ErrMalformed, chunk, err)
+			return nil, fmt.Errorf("%w: chunk %d: %w", ErrMalformed, len(chunks), err)
 		}
 		if !utf8.ValidString(m.Text) {
-			return "", nil, fmt.Errorf("%w: chunk %d is not UTF-8", ErrMalformed, chunk)
+			return nil, fmt.Errorf("%w: chunk %d is not UTF-8", ErrMalformed, len(chunks))
 		}
-		said.WriteString(m.Text)
-		seal, b = m.Seal, b[n+int(size):]
-		if len(seal) == 0 {
-			seal = nil
+		chunks, b = append(chunks, Chunk{m.Text, m.Seal}), b[n+int(size):]
+	}
+	return chunks, nil
+}
+
+// decodeAnswer returns the text and the seal of an answer of at most most bytes
+// of text, or [ErrMalformed].
+func decodeAnswer(b []byte, most int) (text string, seal []byte, err error) {
+	chunks, err := DecodeChunks(b)
+	if err != nil {
+		return "", nil, err
+	}
+	var said strings.Builder
+	for i, c := range chunks {
+		if seal != nil {
+			return "", nil, fmt.Errorf("%w: %d chunks after the seal", ErrMalformed, len(chunks)-i)
+		}
+		said.WriteString(c.Text)
+		if len(c.Seal) > 0 {
+			seal = c.Seal
 		}
 	}
 	switch {

@@ -4,12 +4,15 @@
 // What is signed, by secp256k1 over its SHA-256, is DSSE's encoding of the
 // payload (secure-systems-lab/dsse, protocol.md); the signer's address is the
 // bech32 of RIPEMD-160 of SHA-256 of the key. docs/receipts.md is the format. Batches of receipts
-// stand on the chain as Merkle roots as of RFC 6962.
+// stand on the chain as Merkle roots as of RFC 6962. exchange.ts checks what
+// the miners signed, chosen.ts what put the answer first.
 
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { ripemd160 } from '@noble/hashes/legacy.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bech32 } from '@scure/base'
+import { chosen } from './chosen'
+import { exchanged } from './exchange'
 import type { Message } from './wire'
 import { w } from './words'
 
@@ -69,7 +72,7 @@ export interface Known {
 
 /** Checks a receipt and says what was found, in the order of the chain of trust. */
 export function verify(r: Receipt, known: Known): Finding[] {
-  return [signed(r), signer(r), shown(r), text(r, known), prompt(r, known), proven(r), ...exchanges(r)]
+  return [signed(r), signer(r), shown(r), text(r, known), prompt(r, known), ...exchanges(r), ...first(r), ...undeclared(r), proven(r)]
 }
 
 function attempt(name: string, act: () => Omit<Finding, 'name'>): Finding {
@@ -158,10 +161,32 @@ export function asked(messages: Message[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((p) => [...p]))
 }
 
-/** That miners signed too is told; their signatures are for the command line. */
+/** The miners' own signatures are theirs, on an exchange with this validator. */
 function exchanges(r: Receipt): Finding[] {
-  const n = Array.isArray(r.receipt.miners) ? r.receipt.miners.filter((m) => m?.exchange).length : 0
-  return n ? [{ name: w.receipt.miners, ok: null, why: w.receipt.minersOpen(n) }] : []
+  const miners = listed(r).filter((m) => m.exchange)
+  if (!miners.length) return []
+  return [
+    attempt(w.receipt.miners, () => {
+      const found = miners.map((m) => ({ uid: Number(m.uid), ...exchanged(r.receipt, m) }))
+      const bad = found.find((f) => f.wrong)
+      if (bad) return { ok: false, why: w.receipt.minerFails(bad.uid, bad.wrong!) }
+      return { ok: true, why: w.receipt.minersHold(found.length, found.filter((f) => f.whole).length) }
+    }),
+  ]
+}
+
+/** The miners that a receipt lists. */
+const listed = (r: Receipt) => (Array.isArray(r.receipt.miners) ? r.receipt.miners.filter((m): m is Record<string, unknown> => Boolean(m) && typeof m === 'object') : [])
+
+/** The answer is the one that the receipt's own figures put first, where they do. */
+function first(r: Receipt): Finding[] {
+  const by = r.receipt.ranked_by
+  return by && by !== 'first' ? [attempt(w.receipt.chosen, () => chosen(r.receipt))] : []
+}
+
+/** Where the subnet declares no model, nobody says which one answered. */
+function undeclared(r: Receipt): Finding[] {
+  return r.receipt.kind === 'open' ? [{ name: w.receipt.model, ok: null, why: w.receipt.modelOpen }] : []
 }
 
 /** The receipt is in the batch whose root the chain has. */

@@ -100,10 +100,11 @@ const finding = (page, name) => dialog(page).locator('li', { has: page.getByText
 
 test('verifies a receipt and hands it out', fakeOnly, async () => {
   const page = await receipt('a patient story')
-  await page.getByText('6 of 6 checks done here in your browser hold.').waitFor()
+  await page.getByText('7 of 7 checks done here in your browser hold.').waitFor()
   await finding(page, 'Batch of its epoch').getByText('It is number 2 of the batch of epoch 34').waitFor()
   await dialog(page).getByText('plexus-4m', { exact: true }).waitFor()
   await finding(page, 'Prompt').getByText('word for word').waitFor()
+  await finding(page, 'Miners’ own signatures').getByText('One miner signed what was said, all of it').waitFor()
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download' }).click()])
   const file = JSON.parse(await readFile(await download.path(), 'utf8'))
   assert.ok(file.envelope.signature && file.proof.path.length === 3)
@@ -112,7 +113,7 @@ test('verifies a receipt and hands it out', fakeOnly, async () => {
 
 test('tells what a receipt cannot show yet', fakeOnly, async () => {
   const page = await receipt('an unproven story')
-  await page.getByText('5 of 6 checks').waitFor()
+  await page.getByText('6 of 7 checks').waitFor()
   await finding(page, 'Batch of its epoch').getByText('not sealed yet').waitFor()
   await page.context().close()
 })
@@ -126,9 +127,71 @@ test('catches a receipt that shows other than was signed', fakeOnly, async () =>
   await page.context().close()
 })
 
-test('climbs the path of every leaf of trees of every shape', async () => {
+/** A module of the page, to be called without a browser. */
+async function inside(path, act) {
   const vite = await createServer({ server: { middlewareMode: true, ws: false, hmr: false }, appType: 'custom', optimizeDeps: { noDiscovery: true }, logLevel: 'error' })
-  const { climb } = await vite.ssrLoadModule('/src/receipt.ts')
+  try {
+    await act(await vite.ssrLoadModule(path))
+  } finally {
+    await vite.close()
+  }
+}
+
+test('checks what miners signed and how votes were counted', () => inside('/src/receipt.ts', async ({ readReceipt, verify }) => {
+  const kept = async (name) => JSON.parse(await readFile(new URL(`../../gateway/receipt/testdata/${name}.json`, import.meta.url), 'utf8'))
+  const judge = (record, change) => {
+    const copy = structuredClone(record)
+    change?.(copy.receipt)
+    return Object.fromEntries(verify(readReceipt(copy), { text: 'Paris' }).map((f) => [f.name, f]))
+  }
+  const [one, votes] = [await kept('v1'), await kept('votes')]
+  for (const record of [one, votes]) {
+    const found = judge(record)
+    assert.equal(found.Signature.ok, true)
+    assert.equal(found['Miners’ own signatures'].ok, true, found['Miners’ own signatures'].why)
+    assert.match(found['Miners’ own signatures'].why, /One miner signed what was said, all of it/)
+  }
+  assert.equal(judge(one)['Why this answer'], undefined)
+  assert.match(judge(votes)['Why this answer'].why, /greatest weight, 1.05, of 2 answers that 3 miners/)
+  const exchange = (r) => r.miners[0].exchange
+  for (const [change, why] of [
+    [(r) => (exchange(r).response.sequence = 1), /not signed by the miner/],
+    [(r) => (exchange(r).request.nonce = 'AAAA'), /not signed by who/],
+    [(r) => (exchange(r).response.request_hash = 'AAAA'), /another request/],
+    [(r) => (exchange(r).response = null), /no answer/],
+    [(r) => (exchange(r).request.caller = 'AAAA'), /no Ed25519 key/],
+    [(r) => (exchange(r).request = 7), /no Ed25519 key/],
+    [(r) => (r.miners[0].peer_id = '12D3other'), /not by the one/],
+    [(r) => (r.validator.peer_id = '12D3other'), /not by this validator/],
+    [(r) => (r.netuid = 2), /not for this subnet/],
+  ]) {
+    const found = judge(votes, change)['Miners’ own signatures']
+    assert.equal(found.ok, false)
+    assert.match(found.why, why)
+  }
+  for (const [change, ok, why] of [
+    [(r) => r.votes.reverse(), false, /Another answer/],
+    [(r) => (r.votes[0].weight = 2), false, /said to weigh 2/],
+    [(r) => (r.miners[2].vote_weight = 0.5), false, /does not weigh/],
+    [(r) => (r.votes[1].miners = [0]), false, /counted twice/],
+    [(r) => (r.votes[1].miners = [9]), false, /nobody/],
+    [(r) => ([r.miners[0].chosen, r.miners[1].chosen] = [false, true]), false, /did not win/],
+    [(r) => (r.miners[4].vote_weight = 0.9), false, /not counted/],
+    [(r) => (r.votes = null), false, /there are none/],
+    [(r) => (r.verified_only = true), false, /does not weigh/],
+    [(r) => (r.ranked_by = 'score'), false, /score of 0.6, and another answer has 0.95/],
+    [(r) => (r.ranked_by = 'judge'), false, /none was asked/],
+    [(r) => (r.ranked_by = 'luck'), null, /does not know/],
+    [(r) => (r.miners = null), false, /./],
+  ]) {
+    const found = judge(votes, change)['Why this answer']
+    assert.equal(found.ok, ok, found.why)
+    assert.match(found.why, why)
+  }
+  assert.match(judge(votes, (r) => (r.kind = 'open')).Model.why, /declares none/)
+}))
+
+test('climbs the path of every leaf of trees of every shape', () => inside('/src/receipt.ts', async ({ climb }) => {
   const leaf = (b) => sha256(Uint8Array.from([0, ...b]))
   for (let size = 1; size <= 20; size++) {
     const data = Array.from({ length: size }, (_, i) => Uint8Array.of(i))
@@ -139,7 +202,6 @@ test('climbs the path of every leaf of trees of every shape', async () => {
       if (size > 1) assert.notDeepEqual(climb(data[i], (i + 1) % size, path, size), root, `leaf ${i} of ${size} in another place`)
     }
   }
-  await vite.close()
-})
+}))
 
 quiet()

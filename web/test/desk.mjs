@@ -1,10 +1,11 @@
 // The make-believe gateway's desk: accounts, keys and receipts. Signatures,
 // hashes and paths are real ones, so that checking them means something.
 
+import { ed25519 } from '@noble/curves/ed25519.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { ripemd160 } from '@noble/hashes/legacy.js'
 import { sha256 } from '@noble/hashes/sha2.js'
-import { bech32 } from '@scure/base'
+import { base58, bech32 } from '@scure/base'
 
 const bytes = (text) => new TextEncoder().encode(text)
 const hex = (b) => Buffer.from(b).toString('hex')
@@ -14,7 +15,14 @@ export const addressOf = (key) => bech32.encode('plx', bech32.toWords(ripemd160(
 
 const secret = sha256(bytes('validator of make-believe'))
 const pub = secp256k1.getPublicKey(secret)
-export const validator = { uid: 5, account: addressOf(pub), peer: '12D3KooWVal' }
+
+/** A peer of make-believe: its key and its id, which holds the public one. */
+function peer(name) {
+  const secret = sha256(bytes(name))
+  return { secret, id: Uint8Array.from([0x00, 0x24, 0x08, 0x01, 0x12, 0x20, ...ed25519.getPublicKey(secret)]) }
+}
+const caller = peer('validator')
+export const validator = { uid: 5, account: addressOf(pub), peer: base58.encode(caller.id) }
 
 // Receipts.
 
@@ -46,13 +54,38 @@ function promptHash(messages) {
 const statement = (type, payload) => Buffer.concat([Buffer.from(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload])
 const payloadType = 'application/vnd.plexus.receipt+json'
 
+/** What is signed between peers: bytes and texts behind their length, numbers as 64 bits. */
+function said(...fields) {
+  return Buffer.concat(fields.map((f) => {
+    if (typeof f === 'number') {
+      const b = Buffer.alloc(8)
+      b.writeBigUInt64BE(BigInt(f))
+      return b
+    }
+    const size = Buffer.alloc(4)
+    size.writeUInt32BE(Buffer.byteLength(f))
+    return Buffer.concat([size, Buffer.from(f)])
+  }))
+}
+
+/** What the validator and a miner signed to each other. */
+function exchange(miner, id) {
+  const q = { method: 'subnet/1/task', body_hash: sha256(bytes(id)), caller: caller.id, receiver: miner.id, nonce: sha256(bytes(id)).slice(0, 16), issued_ms: 1_790_000_000_000, expires_ms: 1_790_000_030_000 }
+  const request = said('plexus/axon/1.0.0/request', ...Object.values(q))
+  const a = { request_hash: sha256(request), sequence: 64, running_hash: sha256(bytes('all pieces')), last: true }
+  const response = said('plexus/axon/1.0.0/response', a.request_hash, a.sequence, a.running_hash, 1, 0, 0, '', 0)
+  const wire = (v, signature) => Object.fromEntries(Object.entries({ ...v, signature }).map(([k, x]) => [k, x instanceof Uint8Array ? base64(x) : x]))
+  return { request: wire(q, ed25519.sign(request, caller.secret)), response: wire(a, ed25519.sign(response, miner.secret)) }
+}
+
 /** Makes and keeps a receipt of an answer, and returns its id. */
 export function record(id, { model, messages, text, miner, height, score }) {
+  const worker = peer(`miner ${miner.uid}`)
   const receipt = {
-    version: 1, id, request_id: id.replace('rcpt', 'req'), created: 1_790_000_000, chain_id: 'plexus-fake', model, manifest_sha256: hash('manifest'), netuid: 1, height, block_hash: hash(`block ${height}`),
-    validator: { uid: validator.uid, account: validator.account, hotkey: addressOf(pub), peer_id: validator.peer }, strategy: 'first', why: 'first text of 4 miners, after 84 ms',
+    version: 2, id, request_id: id.replace('rcpt', 'req'), created: 1_790_000_000, chain_id: 'plexus-fake', model, manifest_sha256: hash('manifest'), netuid: 1, height, block_hash: hash(`block ${height}`),
+    validator: { uid: validator.uid, account: validator.account, hotkey: addressOf(pub), peer_id: validator.peer }, strategy: 'first', why: 'first text of 4 miners, after 84 ms', ranked_by: 'first',
     prompt_sha256: promptHash(messages), tokens_sha256: hash(`${text} tokens`), text_sha256: hash(text), usage: { prompt_tokens: 20, completion_tokens: 64, total_tokens: 84 },
-    miners: [{ uid: miner.uid, account: miner.account, peer_id: miner.peer, task: null, score, verdict: 'accepted', reason: '', chosen: true, exchange: null }], votes: null,
+    miners: [{ uid: miner.uid, account: miner.account, peer_id: base58.encode(worker.id), task: null, score, verdict: 'accepted', reason: '', chosen: true, standing: 0.97, exchange: exchange(worker, id) }], votes: null,
   }
   const prompt = messages.at(-1).content
   const payload = bytes(JSON.stringify(receipt))

@@ -58,6 +58,39 @@ test('streams, with exact usage', async () => {
   assert.ok(collected.choices[0].message.content.length > 0)
 })
 
+test('streams several answers at once', async () => {
+  const stream = await client.chat.completions.create({
+    model, messages, n: 3, max_tokens: 12, stream: true, stream_options: { include_usage: true }, return_token_ids: true,
+  })
+  const chunks = await all(stream)
+  const said = ['', '', '']
+  const ends = [0, 0, 0]
+  let made = 0
+  for (const { choices } of chunks) {
+    for (const c of choices) {
+      if (c.delta.role) assert.equal(said[c.index], '', 'the role comes first')
+      assert.equal(ends[c.index], 0, 'nothing follows the end')
+      said[c.index] += c.delta.content ?? ''
+      made += c.token_ids?.length ?? 0
+      if (c.finish_reason) ends[c.index]++
+    }
+  }
+  assert.deepEqual(ends, [1, 1, 1])
+  assert.ok(said.every((s) => s.length > 0))
+  assert.deepEqual(chunks.at(-1).choices, [])
+  assert.equal(chunks.filter((c) => c.usage).length, 1)
+  const { usage } = chunks.at(-1)
+  assert.equal(usage.completion_tokens, made)
+  assert.equal(usage.total_tokens, usage.prompt_tokens + made)
+
+  const collected = await client.chat.completions.stream({ model, messages, n: 2, max_tokens: 8 }).finalChatCompletion()
+  assert.equal(collected.choices.length, 2)
+  assert.ok(collected.choices.every((c) => c.message.content.length > 0 && /stop|length/.test(c.finish_reason)))
+
+  const texts = await all(await client.completions.create({ model, prompt: 'Once upon a', n: 2, max_tokens: 8, stream: true }))
+  assert.deepEqual([...new Set(texts.flatMap((c) => c.choices.map((x) => x.index)))].sort(), [0, 1])
+})
+
 test('stops a stream', async () => {
   const stream = await client.chat.completions.create({ model, messages: [{ role: 'user', content: 'Tell me a story.' }], stream: true })
   for await (const chunk of stream) {
@@ -74,6 +107,9 @@ test('completes text and scores it', async () => {
   const scored = await client.completions.create({ model, prompt: ['Once upon a', [5, 6, 7]], max_tokens: 0, echo: true, logprobs: 1 })
   assert.equal(scored.choices[1].logprobs.tokens.length, 3)
   assert.equal(scored.usage.completion_tokens, 0)
+  const known = await client.completions.create({ model, prompt: [5, 6, 7], max_tokens: 1, prompt_logprobs: 2 })
+  assert.equal(known.choices[0].prompt_logprobs[0], null)
+  assert.ok(known.choices[0].prompt_logprobs[1]['6'].logprob <= 0)
 })
 
 test('embeds', async () => {
