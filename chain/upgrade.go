@@ -8,6 +8,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/module"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	"github.com/plexus-network/plexus/chain/market"
 	"github.com/plexus-network/plexus/chain/registry"
 )
 
@@ -24,8 +25,10 @@ type release struct {
 // a chain has behind it stays: a node may have to replay it.
 var releases = []release{
 	// The emission's clock in one record; defaults for newer parameters of
-	// subnets; the registry.
-	{name: "v2", stores: storetypes.StoreUpgrades{Added: []string{registry.ModuleName}}},
+	// subnets; the registry; the market.
+	{name: "v2", stores: storetypes.StoreUpgrades{Added: []string{registry.ModuleName, market.ModuleName}}},
+	// The market, for chains that began with the registry and without it.
+	{name: "v3", stores: storetypes.StoreUpgrades{Added: []string{market.ModuleName}}},
 }
 
 // setUpgrades readies the state machine for planned upgrades. home may be empty

@@ -27,6 +27,7 @@ import (
 
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/market"
 	"github.com/plexus-network/plexus/chain/registry"
 	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
@@ -107,7 +108,7 @@ func v1Stores(t *testing.T, s snapshottypes.Snapshot, chunk []byte) dbm.DB {
 	stores := rootmulti.NewStore(db, cosmosLog(nil))
 	stores.SetIAVLSyncPruning(true)
 	for _, key := range storetypes.NewKVStoreKeys(storeNames...) {
-		if key.Name() != registry.ModuleName {
+		if key.Name() != registry.ModuleName && key.Name() != market.ModuleName {
 			stores.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
 		}
 	}
