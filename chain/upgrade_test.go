@@ -215,6 +215,68 @@ func TestUpgradeFromV1(t *testing.T) {
 	}
 }
 
+// TestUpgradeAddsTheMarket takes over a chain that began without the market.
+func TestUpgradeAddsTheMarket(t *testing.T) {
+	b := newBench(t, 3, []string{"m0"}, []string{"rich", "tenant"}, nil)
+	const stop = 8
+	b.decide(&upgradetypes.MsgSoftwareUpgrade{Authority: governance().String(), Plan: upgradetypes.Plan{Name: "v3", Height: stop}})
+	if got := b.app.LastBlockHeight(); got != stop-2 {
+		t.Fatalf("the plan was made at %d, want %d: this software would not go on with a plan that it knows", got, stop-2)
+	}
+	forgetMarket(t, b.db)
+	home := t.TempDir()
+	note := fmt.Sprintf(`{"name":"v3","height":%d}`, stop)
+	if err := errors.Join(os.Mkdir(filepath.Join(home, "data"), 0o700), os.WriteFile(filepath.Join(home, "data", "upgrade-info.json"), []byte(note), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	app, err := NewApp(AppOptions{DB: b.db, Home: home, ChainID: "plexus-test", Base: []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.app = app
+	b.block()
+	if got := b.app.LastBlockHeight(); got != stop {
+		t.Fatalf("the upgrade was at %d, want %d", got, stop)
+	}
+	m := b.deployment(coin.PLX, group("web", "10"))
+	b.must(b.person("tenant"), m)
+	b.roundTrip()
+}
+
+// forgetMarket makes of a database that of a chain without the market, one
+// version later.
+func forgetMarket(t *testing.T, db dbm.DB) {
+	t.Helper()
+	stores := rootmulti.NewStore(db, cosmosLog(nil))
+	stores.SetIAVLSyncPruning(true)
+	keys := storetypes.NewKVStoreKeys(storeNames...)
+	for _, key := range keys {
+		stores.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
+	}
+	if err := stores.LoadLatestVersionAndUpgrade(&storetypes.StoreUpgrades{Deleted: []string{market.ModuleName}}); err != nil {
+		t.Fatal(err)
+	}
+	stores.GetKVStore(keys[upgradetypes.StoreKey]).Delete(append([]byte{upgradetypes.VersionMapByte}, market.ModuleName...))
+	stores.Commit()
+	prefix := []byte("s/k:" + market.ModuleName + "/") // the versions that it had
+	it, err := db.Iterator(prefix, storetypes.PrefixEndBytes(prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone [][]byte
+	for ; it.Valid(); it.Next() {
+		gone = append(gone, bytes.Clone(it.Key()))
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range gone {
+		if err := db.Delete(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // bonds returns the bonds of subnet 1.
 func (b *bench) bonds() *subnetv1.QueryBondsResponse {
 	b.t.Helper()

@@ -13,7 +13,6 @@ import (
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
-	"github.com/plexus-network/plexus/fixed"
 	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/market/wire"
 	"github.com/plexus-network/plexus/yuma"
@@ -203,10 +202,7 @@ func (k *Keeper) slash(ctx context.Context, c *marketv1.Case) error {
 	if err != nil {
 		return err
 	}
-	c.Slashed = p.Deposit
-	if params.Slash < whole {
-		c.Slashed = fixed.Ratio(uint64(params.Slash), whole).Of(p.Deposit)
-	}
+	c.Slashed = uint64(market.Part(params.Slash).Of(market.Amount(p.Deposit)))
 	p.Deposit -= c.Slashed
 	p.Slashed += min(c.Slashed, ^p.Slashed)
 	p.Convicted++
@@ -310,4 +306,3 @@ func ignoreMissing(err error) error {
 	}
 	return err
 }
-

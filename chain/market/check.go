@@ -313,4 +313,3 @@ func (c *check) queuesOf(ctx context.Context) error {
 	}
 	return nil
 }
-

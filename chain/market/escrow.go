@@ -12,7 +12,6 @@ import (
 
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
 	"github.com/plexus-network/plexus/coin"
-	"github.com/plexus-network/plexus/fixed"
 	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/market/escrow"
 	"github.com/plexus-network/plexus/market/wire"
@@ -100,7 +99,7 @@ func (k *Keeper) pay(ctx context.Context, l *marketv1.Lease, denom string, due m
 	if err != nil {
 		return 0, 0, err
 	}
-	provider, network = escrow.Take(due, fixed.Ratio(uint64(currency(params, denom).Take), whole))
+	provider, network = escrow.Take(due, market.Part(currency(params, denom).Take))
 	return provider, network, errors.Join(
 		k.disburse(ctx, to, denom, provider),
 		k.give(ctx, params.TakeTo, denom, network),

@@ -16,7 +16,6 @@ import (
 
 // Bounds of the parameters.
 const (
-	whole         = 10_000               // hundredths of a percent
 	maxSpan       = 365 * 24 * 3600      // blocks: a year of blocks of one second
 	maxTime       = 10 * 365 * 24 * 3600 // seconds
 	maxCurrencies = 32
@@ -57,7 +56,7 @@ func validateParams(p marketv1.Params) error {
 		return fmt.Errorf("take_to is %v; it must be TAKE_TO_BURN or TAKE_TO_COMMUNITY_POOL", p.TakeTo)
 	}
 	for _, f := range []struct {
-		name             string
+		name            string
 		is, least, upTo uint64
 	}{
 		{"max_bids", uint64(p.MaxBids), 1, maxMaxBids},
@@ -67,7 +66,7 @@ func validateParams(p marketv1.Params) error {
 		{"bid_lifetime", p.BidLifetime, 1, maxSpan},
 		{"provider_deposit", p.ProviderDeposit, 0, uint64(coin.Cap)},
 		{"unbonding", p.Unbonding, 1, maxTime},
-		{"slash", uint64(p.Slash), 0, whole},
+		{"slash", uint64(p.Slash), 0, uint64(market.All)},
 		{"court", uint64(p.Court), 0, 1<<16 - 1},
 		{"report_deposit", p.ReportDeposit, 0, uint64(coin.Cap)},
 		{"voting_period", p.VotingPeriod, 1, maxSpan},
@@ -95,8 +94,8 @@ func validateCurrencies(list []marketv1.Currency) error {
 			return fmt.Errorf("currencies: %s stands twice", c.Denom)
 		}
 		seen[c.Denom] = true
-		if c.Take > whole {
-			return fmt.Errorf("currencies: the take of %s is %d hundredths of a percent; it must be 0 to %d", c.Denom, c.Take, whole)
+		if c.Take > uint32(market.All) {
+			return fmt.Errorf("currencies: the take of %s is %d hundredths of a percent; it must be 0 to %d", c.Denom, c.Take, market.All)
 		}
 	}
 	return nil

@@ -340,7 +340,9 @@ func (q queries) Case(ctx context.Context, r *marketv1.QueryCaseRequest) (*marke
 // Cases lists the reports of non-delivery that are kept.
 func (q queries) Cases(ctx context.Context, r *marketv1.QueryCasesRequest) (*marketv1.QueryCasesResponse, error) {
 	list, page, err := query.CollectionFilteredPaginate(ctx, q.cases, r.Pagination,
-		func(_ uint64, c marketv1.Case) (bool, error) { return r.Provider == "" || c.Lease.Provider == r.Provider, nil },
+		func(_ uint64, c marketv1.Case) (bool, error) {
+			return r.Provider == "" || c.Lease.Provider == r.Provider, nil
+		},
 		func(_ uint64, c marketv1.Case) (marketv1.Case, error) { return c, nil })
 	return &marketv1.QueryCasesResponse{Cases: list, Pagination: page}, err
 }
