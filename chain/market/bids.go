@@ -226,8 +226,11 @@ func (k *Keeper) endBid(ctx context.Context, key []byte, b *marketv1.Bid, to mar
 	)
 }
 
-// closeBids ends the open bids on an order but one.
-func (k *Keeper) closeBids(ctx context.Context, order, but []byte, to market.BidState, reason market.Reason) error {
+// closeBids ends the open bids on an order but one, which may be nil.
+func (k *Keeper) closeBids(ctx context.Context, order []byte, o *marketv1.Order, but []byte, to market.BidState, reason market.Reason) error {
+	if o.Bids == 0 || o.Bids == 1 && but != nil {
+		return nil // which needs no look at a list
+	}
 	it, err := k.bids.Iterate(ctx, starting(order))
 	if err != nil {
 		return err

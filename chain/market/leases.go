@@ -44,7 +44,7 @@ func (m msgs) CreateLease(ctx context.Context, msg *marketv1.MsgCreateLease) (*m
 		m.orders.Set(ctx, at, o),
 		m.drop(ctx, expiries, b.Expires, key),
 		m.bids.Set(ctx, key, b),
-		m.closeBids(ctx, at, key, market.BidLost, market.Outbid),
+		m.closeBids(ctx, at, &o, key, market.BidLost, market.Outbid),
 		m.leases.Set(ctx, key, lease),
 		m.rentals.Set(ctx, byProvider(provider, false, key)),
 		m.providers.Set(ctx, provider, p),

@@ -48,7 +48,7 @@ func (k *Keeper) vacate(ctx context.Context, t *till, key []byte, g *marketv1.Gr
 
 // closeOrder ends an open order and its bids.
 func (k *Keeper) closeOrder(ctx context.Context, key []byte, o *marketv1.Order, reason market.Reason) error {
-	if err := k.closeBids(ctx, key, nil, market.BidClosed, reason); err != nil {
+	if err := k.closeBids(ctx, key, o, nil, market.BidClosed, reason); err != nil {
 		return err
 	}
 	return errors.Join(k.unlist(ctx, key, o), k.retire(ctx, key, o, reason))
