@@ -170,9 +170,9 @@ func (s LeaseState) String() string { return leaseStates.name(s) }
 // Runs tells whether the provider owes the tenant a running workload.
 func (s LeaseState) Runs() bool { return s == LeaseActive || s == LeaseReclaiming }
 
-// Reason is why a lease, or what leads to one, closed. The numbers are Akash's: below 10,000 the
-// tenant's, below 20,000 the provider's, above that the chain's. The zero
-// Reason is that of a lease which is not closed.
+// Reason is why a lease, or what leads to one, closed. The numbers are Akash's:
+// below 10,000 the tenant's, below 20,000 the provider's, above that the
+// chain's. The zero Reason is that of a lease which is not closed.
 type Reason uint32
 
 // Who closed a lease, and why.
