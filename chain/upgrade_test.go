@@ -22,6 +22,7 @@ import (
 	snapshottypes "github.com/cosmos/cosmos-sdk/store/v2/snapshots/types"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
@@ -241,6 +242,35 @@ func TestUpgradeAddsTheMarket(t *testing.T) {
 	m := b.deployment(coin.PLX, group("web", "10"))
 	b.must(b.person("tenant"), m)
 	b.roundTrip()
+}
+
+// TestUpgradeClaimsTheAccountOfANewModule: coins that somebody sent to the
+// module's address before it came do not keep it from coming.
+func TestUpgradeClaimsTheAccountOfANewModule(t *testing.T) {
+	b := newBench(t, 1, nil, []string{"rich"}, nil)
+	ctx, _ := b.ctx().CacheContext()
+	address := authtypes.NewModuleAddress(market.ModuleName)
+	b.app.Accounts.RemoveAccount(ctx, b.app.Accounts.GetModuleAccount(ctx, market.ModuleName))
+	if err := b.app.Bank.SendCoins(ctx, b.person("rich").address(), address, sdk.NewCoins(nplx(7))); err != nil {
+		t.Fatal(err)
+	}
+	if _, own := b.app.Accounts.GetAccount(ctx, address).(sdk.ModuleAccountI); own {
+		t.Fatal("the address is the module's already: the test proves nothing")
+	}
+	if err := b.app.Market.Check(ctx); err == nil {
+		t.Error("7nplx that belong to nobody are in order")
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := b.app.claim(ctx, market.ModuleName); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.app.Market.Check(ctx); err != nil {
+		t.Error(err)
+	}
+	if a := b.app.Accounts.GetModuleAccount(ctx, market.ModuleName); !a.HasPermission(authtypes.Burner) {
+		t.Errorf("the module's account is %v", a)
+	}
 }
 
 // forgetMarket makes of a database that of a chain without the market, one

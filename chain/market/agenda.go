@@ -53,7 +53,7 @@ const retryAfter = 100
 // providers; and forgets what was kept long enough. An entry that fails is put
 // off and costs nobody else anything.
 func (k *Keeper) EndBlock(ctx context.Context) error {
-	for q := range queue(queues) {
+	for q := range queues {
 		due, err := k.come(ctx, q)
 		if err != nil {
 			return err

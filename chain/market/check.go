@@ -305,7 +305,7 @@ func (c *check) balance(ctx context.Context) error {
 
 // queuesOf checks that the queues have nothing else.
 func (c *check) queuesOf(ctx context.Context) error {
-	for q := range queue(queues) {
+	for q := range queues {
 		n, err := count(ctx, c.queues[q])
 		if err := errors.Join(err, c.empty(n-c.queued[q], "queue of "+q.String())); err != nil {
 			return err

@@ -124,7 +124,7 @@ func currency(p marketv1.Params, denom string) marketv1.Currency {
 // payIn moves coins into a deployment's account: those of the payer or, if
 // granter names one, of the granter's allowance to the payer.
 func (k *Keeper) payIn(ctx context.Context, t *till, payer sdk.AccAddress, granter string, amount sdk.Coin) error {
-	from, who := payer, ""
+	from := payer
 	var err error
 	if granter != "" {
 		if from, err = k.bytes(granter); err != nil {
@@ -134,7 +134,8 @@ func (k *Keeper) payIn(ctx context.Context, t *till, payer sdk.AccAddress, grant
 			return err
 		}
 	}
-	if who, err = k.addresses.BytesToString(from); err != nil {
+	who, err := k.addresses.BytesToString(from)
+	if err != nil {
 		return err
 	}
 	d := escrow.Deposit{Depositor: who, Grant: granter != "", Amount: market.Amount(amount.Amount.Uint64())}

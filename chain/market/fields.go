@@ -210,10 +210,10 @@ func checkProvider(p marketv1.Provider) error {
 // anything: it is https, a host and maybe a port.
 func checkHost(uri string) error {
 	host, https := strings.CutPrefix(uri, "https://")
-	name, port := host, ""
+	name := host
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		name, port = host[:i], host[i+1:]
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		name = host[:i]
+		if n, err := strconv.ParseUint(host[i+1:], 10, 16); err != nil || n == 0 {
 			https = false
 		}
 	}

@@ -133,7 +133,7 @@ func NewKeeper(cdc codec.BinaryCodec, s store.KVStoreService, bank Bank, pool Po
 		votes: collections.NewMap(sb, collections.NewPrefix(16), "votes",
 			collections.PairKeyCodec(collections.Uint64Key, collections.BytesKey), codec.CollValue[marketv1.Vote](cdc)),
 	}
-	for q := range queue(queues) {
+	for q := range queues {
 		k.queues[q] = collections.NewKeySet(sb, collections.NewPrefix(32+int(q)), "due_"+q.String(),
 			collections.PairKeyCodec(collections.Uint64Key, collections.BytesKey))
 	}

@@ -124,15 +124,5 @@ func orderOf(id marketv1.BidID) marketv1.OrderID {
 	return marketv1.OrderID{Owner: id.Owner, Dseq: id.Dseq, Gseq: id.Gseq, Oseq: id.Oseq}
 }
 
-// groupOf returns the group of an order.
-func groupOf(id marketv1.OrderID) marketv1.GroupID {
-	return marketv1.GroupID{Owner: id.Owner, Dseq: id.Dseq, Gseq: id.Gseq}
-}
-
-// deploymentOf returns the deployment of a group.
-func deploymentOf(id marketv1.GroupID) marketv1.DeploymentID {
-	return marketv1.DeploymentID{Owner: id.Owner, Dseq: id.Dseq}
-}
-
 // later returns the height of a number of blocks from now on.
 func later(from market.Height, blocks uint64) int64 { return int64(uint64(from) + blocks) }
