@@ -3,6 +3,7 @@ package chain
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,7 +73,7 @@ func sign(msg sdk.Msg, address string) {
 	v := reflect.ValueOf(msg).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if name == "Account" || name == "Owner" || name == "Authority" {
+		if slices.Contains([]string{"Account", "Owner", "Authority", "Provider", "Granter", "Auditor"}, name) {
 			v.Field(i).SetString(address)
 		}
 		if c, ok := v.Field(i).Addr().Interface().(*sdk.Coin); ok {

@@ -67,6 +67,7 @@ import (
 	authzpkg "github.com/cosmos/cosmos-sdk/x/authz"
 
 	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/market"
 	"github.com/plexus-network/plexus/chain/registry"
 	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
@@ -85,6 +86,7 @@ type App struct {
 	Emission     *emission.Keeper
 	Subnets      *subnet.Keeper
 	Registry     *registry.Keeper
+	Market       *market.Keeper
 
 	slashing   slashingkeeper.Keeper
 	gov        *govkeeper.Keeper
@@ -122,6 +124,7 @@ func moduleAccounts() map[string][]string {
 		stakingtypes.NotBondedPoolName:      {authtypes.Burner, authtypes.Staking},
 		stakingtypes.KeyRotationFeePoolName: {authtypes.Burner},
 		govtypes.ModuleName:                 {authtypes.Burner},
+		market.ModuleName:                   {authtypes.Burner},
 	}
 }
 
@@ -130,7 +133,7 @@ var storeNames = []string{
 	authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, distrtypes.StoreKey,
 	slashingtypes.StoreKey, govtypes.StoreKey, consensustypes.StoreKey, upgradetypes.StoreKey,
 	evidencetypes.StoreKey, feegrant.StoreKey, authzkeeper.StoreKey,
-	emission.ModuleName, subnet.ModuleName, registry.ModuleName,
+	emission.ModuleName, subnet.ModuleName, registry.ModuleName, market.ModuleName,
 }
 
 // governance returns the address of x/gov, which may change parameters.
@@ -209,6 +212,7 @@ func (a *App) makeKeepers(home string, log cosmoslog.Logger) {
 	a.Emission = emission.NewKeeper(cdc, store(emission.ModuleName), a.Bank, a.Staking, a.Distribution, authority)
 	a.Subnets = subnet.NewKeeper(cdc, store(subnet.ModuleName), a.Emission, a.Staking, a.Accounts.AddressCodec(), authority)
 	a.Registry = registry.NewKeeper(cdc, store(registry.ModuleName), a.Subnets, a.Accounts.AddressCodec(), authority)
+	a.Market = market.NewKeeper(cdc, store(market.ModuleName), a.Bank, a.Distribution, a.Subnets, a.Accounts.AddressCodec(), authority)
 }
 
 // makeModules plugs the keepers in, and sets who comes when in a block.
@@ -229,6 +233,7 @@ func (a *App) makeModules() error {
 		emission.NewModule(a.Emission),
 		subnet.NewModule(a.Subnets),
 		registry.NewModule(a.Registry),
+		market.NewModule(a.Market),
 		genutil.NewAppModule(a.Accounts, a.Staking, a, a.Encoding.TxConfig),
 	)
 	a.basics = module.NewBasicManagerFromManager(a.modules, map[string]module.AppModuleBasic{
@@ -240,13 +245,13 @@ func (a *App) makeModules() error {
 	a.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
 	a.modules.SetOrderBeginBlockers(emission.ModuleName, distrtypes.ModuleName, slashingtypes.ModuleName,
 		evidencetypes.ModuleName, stakingtypes.ModuleName, authzpkg.ModuleName)
-	a.modules.SetOrderEndBlockers(registry.ModuleName, subnet.ModuleName, banktypes.ModuleName, govtypes.ModuleName,
+	a.modules.SetOrderEndBlockers(market.ModuleName, registry.ModuleName, subnet.ModuleName, banktypes.ModuleName, govtypes.ModuleName,
 		stakingtypes.ModuleName, feegrant.ModuleName)
 	order := []string{
 		consensustypes.ModuleName, authtypes.ModuleName, banktypes.ModuleName, distrtypes.ModuleName,
 		stakingtypes.ModuleName, slashingtypes.ModuleName, govtypes.ModuleName, evidencetypes.ModuleName,
 		authzpkg.ModuleName, feegrant.ModuleName, upgradetypes.ModuleName,
-		emission.ModuleName, subnet.ModuleName, registry.ModuleName, genutiltypes.ModuleName,
+		emission.ModuleName, subnet.ModuleName, registry.ModuleName, market.ModuleName, genutiltypes.ModuleName,
 	}
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
@@ -302,6 +307,9 @@ func (a *App) Check(ctx context.Context) error {
 		return err
 	}
 	if err := a.Registry.Check(ctx); err != nil {
+		return err
+	}
+	if err := a.Market.Check(ctx); err != nil {
 		return err
 	}
 	total := sdk.NewCoins()

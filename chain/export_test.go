@@ -5,6 +5,7 @@ import (
 
 	abci "github.com/cometbft/cometbft/abci/types"
 
+	"github.com/plexus-network/plexus/chain/market"
 	"github.com/plexus-network/plexus/chain/subnet"
 )
 
@@ -46,5 +47,8 @@ func (b *bench) roundTrip() {
 	mine, theirs := b.export(), twin.export()
 	if string(mine[subnet.ModuleName]) != string(theirs[subnet.ModuleName]) {
 		b.t.Errorf("after 30 blocks the subnets differ:\n%s\n%s", mine[subnet.ModuleName], theirs[subnet.ModuleName])
+	}
+	if string(mine[market.ModuleName]) != string(theirs[market.ModuleName]) {
+		b.t.Errorf("after 30 blocks the markets differ:\n%s\n%s", mine[market.ModuleName], theirs[market.ModuleName])
 	}
 }

@@ -26,9 +26,11 @@ import (
 	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
+	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
 	registryv1 "github.com/plexus-network/plexus/api/plexus/registry/v1"
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/market"
 	"github.com/plexus-network/plexus/chain/registry"
 	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
@@ -46,6 +48,7 @@ type GenesisOptions struct {
 
 	SubnetParams   *subnetv1.Params   // nil means the defaults
 	RegistryParams *registryv1.Params // nil means the defaults
+	MarketParams   *marketv1.Params   // nil means the defaults
 	Unbonding      time.Duration      // 0 means 21 days
 }
 
@@ -101,7 +104,7 @@ func Genesis(o GenesisOptions) (*genutiltypes.AppGenesis, error) {
 	}
 	state := app.basics.DefaultGenesis(app.Encoding.Codec)
 	d := draft{GenesisOptions: o, app: app, state: state}
-	for _, part := range []func() error{d.accounts, d.bank, d.staking, d.chores, d.hotkeys, d.emission, d.subnets, d.registry} {
+	for _, part := range []func() error{d.accounts, d.bank, d.staking, d.chores, d.hotkeys, d.emission, d.subnets, d.registry, d.market} {
 		if err := part(); err != nil {
 			return nil, fmt.Errorf("genesis: %w", err)
 		}
@@ -379,6 +382,15 @@ func (d *draft) registry() error {
 		state.Params = *d.RegistryParams
 	}
 	return d.set(registry.ModuleName, state)
+}
+
+// market sets the market's parameters; it begins empty.
+func (d *draft) market() error {
+	state := market.DefaultGenesis()
+	if d.MarketParams != nil {
+		state.Params = *d.MarketParams
+	}
+	return d.set(market.ModuleName, state)
 }
 
 // consensusParams bounds blocks to 4 MiB and 200 million gas, and keeps

@@ -15,8 +15,10 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
 	emissionv1 "github.com/plexus-network/plexus/api/plexus/emission/v1"
+	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/market"
 	"github.com/plexus-network/plexus/chain/subnet"
 )
 
@@ -29,7 +31,10 @@ func TestGovernanceChangesEveryParameter(t *testing.T) {
 	ours.MaxSubnets, ours.EpochsPerBlock = 7, 1
 	clock := emission.DefaultParams()
 	clock.BootstrapTempo = 33
+	trade := market.DefaultParams()
+	trade.MaxBids = 3
 	b.decide(
+		&marketv1.MsgUpdateParams{Authority: gov, Params: trade},
 		&subnetv1.MsgUpdateParams{Authority: gov, Params: ours},
 		&emissionv1.MsgUpdateParams{Authority: gov, Params: clock},
 		&subnetv1.MsgUpdateSubnet{Authority: gov, Netuid: 0, Hyperparameters: `{"tempo": 50}`},
@@ -43,6 +48,11 @@ func TestGovernanceChangesEveryParameter(t *testing.T) {
 	b.query("/plexus.emission.v1.Query/Params", &emissionv1.QueryParamsRequest{}, &minted)
 	if minted.Params != clock {
 		t.Errorf("parameters of emission %v, want %v", minted.Params, clock)
+	}
+	var traded marketv1.QueryParamsResponse
+	b.query("/plexus.market.v1.Query/Params", &marketv1.QueryParamsRequest{}, &traded)
+	if traded.Params.String() != trade.String() {
+		t.Errorf("parameters of the market %v, want %v", traded.Params, trade)
 	}
 	if root := b.metagraph(0); root.Subnet.Hyperparameters.Tempo != 50 {
 		t.Errorf("tempo of the root %d, want 50", root.Subnet.Hyperparameters.Tempo)
@@ -118,6 +128,7 @@ func TestOnlyGovernanceChangesParameters(t *testing.T) {
 	for _, msg := range []sdk.Msg{
 		&subnetv1.MsgUpdateParams{Authority: rich.String(), Params: subnet.DefaultParams()},
 		&emissionv1.MsgUpdateParams{Authority: rich.String(), Params: emission.DefaultParams()},
+		&marketv1.MsgUpdateParams{Authority: rich.String(), Params: market.DefaultParams()},
 		&stakingtypes.MsgUpdateParams{Authority: rich.String(), Params: stakingtypes.DefaultParams()},
 	} {
 		if log := b.do(rich, msg); !strings.Contains(log, "authority") && !strings.Contains(log, "only "+governance().String()) {

@@ -22,11 +22,13 @@ import (
 	snapshottypes "github.com/cosmos/cosmos-sdk/store/v2/snapshots/types"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/chain/emission"
+	"github.com/plexus-network/plexus/chain/market"
 	"github.com/plexus-network/plexus/chain/registry"
 	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
@@ -107,7 +109,7 @@ func v1Stores(t *testing.T, s snapshottypes.Snapshot, chunk []byte) dbm.DB {
 	stores := rootmulti.NewStore(db, cosmosLog(nil))
 	stores.SetIAVLSyncPruning(true)
 	for _, key := range storetypes.NewKVStoreKeys(storeNames...) {
-		if key.Name() != registry.ModuleName {
+		if key.Name() != registry.ModuleName && key.Name() != market.ModuleName {
 			stores.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
 		}
 	}
@@ -211,6 +213,97 @@ func TestUpgradeFromV1(t *testing.T) {
 	b.must(b.person("m0"), claimMsg(b.person("m0")))
 	if _, err := b.app.Export("plexus-test"); err != nil {
 		t.Errorf("export after the upgrade: %v", err)
+	}
+}
+
+// TestUpgradeAddsTheMarket takes over a chain that began without the market.
+func TestUpgradeAddsTheMarket(t *testing.T) {
+	b := newBench(t, 3, []string{"m0"}, []string{"rich", "tenant"}, nil)
+	const stop = 8
+	b.decide(&upgradetypes.MsgSoftwareUpgrade{Authority: governance().String(), Plan: upgradetypes.Plan{Name: "v3", Height: stop}})
+	if got := b.app.LastBlockHeight(); got != stop-2 {
+		t.Fatalf("the plan was made at %d, want %d: this software would not go on with a plan that it knows", got, stop-2)
+	}
+	forgetMarket(t, b.db)
+	home := t.TempDir()
+	note := fmt.Sprintf(`{"name":"v3","height":%d}`, stop)
+	if err := errors.Join(os.Mkdir(filepath.Join(home, "data"), 0o700), os.WriteFile(filepath.Join(home, "data", "upgrade-info.json"), []byte(note), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	app, err := NewApp(AppOptions{DB: b.db, Home: home, ChainID: "plexus-test", Base: []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.app = app
+	b.block()
+	if got := b.app.LastBlockHeight(); got != stop {
+		t.Fatalf("the upgrade was at %d, want %d", got, stop)
+	}
+	m := b.deployment(coin.PLX, group("web", "10"))
+	b.must(b.person("tenant"), m)
+	b.roundTrip()
+}
+
+// TestUpgradeClaimsTheAccountOfANewModule: coins that somebody sent to the
+// module's address before it came do not keep it from coming.
+func TestUpgradeClaimsTheAccountOfANewModule(t *testing.T) {
+	b := newBench(t, 1, nil, []string{"rich"}, nil)
+	ctx, _ := b.ctx().CacheContext()
+	address := authtypes.NewModuleAddress(market.ModuleName)
+	b.app.Accounts.RemoveAccount(ctx, b.app.Accounts.GetModuleAccount(ctx, market.ModuleName))
+	if err := b.app.Bank.SendCoins(ctx, b.person("rich").address(), address, sdk.NewCoins(nplx(7))); err != nil {
+		t.Fatal(err)
+	}
+	if _, own := b.app.Accounts.GetAccount(ctx, address).(sdk.ModuleAccountI); own {
+		t.Fatal("the address is the module's already: the test proves nothing")
+	}
+	if err := b.app.Market.Check(ctx); err == nil {
+		t.Error("7nplx that belong to nobody are in order")
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := b.app.claim(ctx, market.ModuleName); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.app.Market.Check(ctx); err != nil {
+		t.Error(err)
+	}
+	if a := b.app.Accounts.GetModuleAccount(ctx, market.ModuleName); !a.HasPermission(authtypes.Burner) {
+		t.Errorf("the module's account is %v", a)
+	}
+}
+
+// forgetMarket makes of a database that of a chain without the market, one
+// version later.
+func forgetMarket(t *testing.T, db dbm.DB) {
+	t.Helper()
+	stores := rootmulti.NewStore(db, cosmosLog(nil))
+	stores.SetIAVLSyncPruning(true)
+	keys := storetypes.NewKVStoreKeys(storeNames...)
+	for _, key := range keys {
+		stores.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
+	}
+	if err := stores.LoadLatestVersionAndUpgrade(&storetypes.StoreUpgrades{Deleted: []string{market.ModuleName}}); err != nil {
+		t.Fatal(err)
+	}
+	stores.GetKVStore(keys[upgradetypes.StoreKey]).Delete(append([]byte{upgradetypes.VersionMapByte}, market.ModuleName...))
+	stores.Commit()
+	prefix := []byte("s/k:" + market.ModuleName + "/") // the versions that it had
+	it, err := db.Iterator(prefix, storetypes.PrefixEndBytes(prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone [][]byte
+	for ; it.Valid(); it.Next() {
+		gone = append(gone, bytes.Clone(it.Key()))
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range gone {
+		if err := db.Delete(key); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

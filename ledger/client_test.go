@@ -170,6 +170,7 @@ func TestClient(t *testing.T) {
 	t.Run("commit and reveal", func(t *testing.T) { testCommitReveal(t, c) })
 	t.Run("mechanisms", func(t *testing.T) { testMechanism(t, c) })
 	t.Run("registry", func(t *testing.T) { testRegistry(t, c) })
+	t.Run("market", func(t *testing.T) { testMarket(t, c) })
 	t.Run("axon", func(t *testing.T) { testAxon(t, c) })
 	t.Run("own subnet", func(t *testing.T) { testSubnet(t, c) })
 	t.Run("order of one account", func(t *testing.T) { testOrder(t, node, c) })

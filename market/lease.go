@@ -81,16 +81,17 @@ func (l *Lease) CloseBy(reason Reason, height Height, now Seconds) error {
 	return nil
 }
 
-// GroupAfter tells what becomes of an open group when its lease ends for r: it is
-// put up for bids again when the tenant or the chain closed the lease, paused
-// when the provider did, and ends for want of funds.
+// GroupAfter tells what becomes of an open group when its lease or its order
+// ends for r: it is put up for bids again when the tenant or the chain closed
+// the lease, paused when the provider did or nobody took its order, and ends for
+// want of funds.
 func (r Reason) GroupAfter() GroupState {
 	switch r {
 	case InsufficientFunds:
 		return GroupInsufficientFunds
 	case ByOwner, NonDelivery, ProviderLeft, ReclaimDeadline:
 		return GroupOpen
-	case Unstable, Decommission, Unspecified, ManifestTimeout:
+	case Unstable, Decommission, Unspecified, ManifestTimeout, Expired, Outbid:
 		return GroupPaused
 	}
 	return GroupPaused // a reason that a later version knows

@@ -17,6 +17,7 @@ package market
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -30,6 +31,19 @@ type Seconds int64
 // Amount is a sum of money in base units of a denom: nplx, or any other that
 // the chain's parameters admit. Which denom it is stands beside it.
 type Amount uint64
+
+// Part is a proportion in hundredths of a percent, from 0 to [All].
+type Part uint32
+
+// All is the whole.
+const All Part = 10_000
+
+// Of returns p of a, rounded down. A p above [All] counts as that.
+func (p Part) Of(a Amount) Amount {
+	hi, lo := bits.Mul64(uint64(a), uint64(min(p, All)))
+	q, _ := bits.Div64(hi, lo, uint64(All))
+	return Amount(q)
+}
 
 // DeploymentID names a deployment: its owner's address and a sequence number
 // of the owner's own choice, at least 1.

@@ -196,7 +196,7 @@ func TestGiveNotice(t *testing.T) {
 
 func TestReasons(t *testing.T) {
 	names := map[string]bool{}
-	for _, r := range []Reason{0, ByOwner, Unstable, Decommission, Unspecified, ManifestTimeout, InsufficientFunds, NonDelivery, ReclaimDeadline, ProviderLeft} {
+	for _, r := range []Reason{0, ByOwner, Unstable, Decommission, Unspecified, ManifestTimeout, InsufficientFunds, NonDelivery, ReclaimDeadline, ProviderLeft, Expired, Outbid} {
 		if names[r.String()] || strings.HasPrefix(r.String(), "reason") {
 			t.Errorf("reason %d is named %q", r, r)
 		}

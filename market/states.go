@@ -170,9 +170,9 @@ func (s LeaseState) String() string { return leaseStates.name(s) }
 // Runs tells whether the provider owes the tenant a running workload.
 func (s LeaseState) Runs() bool { return s == LeaseActive || s == LeaseReclaiming }
 
-// Reason is why a lease closed. The numbers are Akash's: below 10,000 the
-// tenant's, below 20,000 the provider's, above that the chain's. The zero
-// Reason is that of a lease which is not closed.
+// Reason is why a lease, or what leads to one, closed. The numbers are Akash's:
+// below 10,000 the tenant's, below 20,000 the provider's, above that the
+// chain's. The zero Reason is that of a lease which is not closed.
 type Reason uint32
 
 // Who closed a lease, and why.
@@ -186,6 +186,8 @@ const (
 	NonDelivery       Reason = 20_001 // proven against the provider, whose deposit is slashed
 	ReclaimDeadline   Reason = 20_002 // the provider's notice is over
 	ProviderLeft      Reason = 20_003 // the provider left the market
+	Expired           Reason = 20_004 // of an order or a bid: nobody took it in time
+	Outbid            Reason = 20_005 // of a bid: its order took another
 )
 
 // ByProvider tells whether a provider may give r as its own reason.
@@ -214,6 +216,10 @@ func (r Reason) String() string {
 		return "reclaim deadline"
 	case ProviderLeft:
 		return "provider deregistered"
+	case Expired:
+		return "expired"
+	case Outbid:
+		return "outbid"
 	}
 	return fmt.Sprintf("reason %d", uint32(r))
 }

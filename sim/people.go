@@ -49,6 +49,8 @@ func newStorm(seed uint64) (*Storm, error) {
 	o.Subnets = s.genesisSubnets()
 	p := stormParams()
 	o.SubnetParams = &p
+	t := tradeParams()
+	o.MarketParams = &t
 	var err error
 	if s.Chain, err = NewChain(o, s.operators, func(state map[string]json.RawMessage) error {
 		return errors.Join(quickJail(state), stormCourt(state))

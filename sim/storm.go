@@ -34,6 +34,8 @@ type Report struct {
 	Missed  int            // audits whose seed was not shown
 	Exports int            // of the state, imported and compared
 	Kills   int            // of the second state machine, within a block
+	Dry     int            // deployments that ended with their money
+	Slashed int            // providers that were convicted
 }
 
 // A Failure is an invariant that did not hold.
@@ -267,6 +269,14 @@ func (s *Storm) events(events []abci.Event) {
 			s.Epochs++
 		case "plexus.subnet.v1.EventSubnetRegistered":
 			s.Subnets++
+		case "plexus.market.v1.EventDeploymentClosed":
+			if attribute(e, "reason") == `"REASON_INSUFFICIENT_FUNDS"` {
+				s.Dry++
+			}
+		case "plexus.market.v1.EventNonDeliveryEnded":
+			if attribute(e, "verdict") == `"CASE_VERDICT_CONVICTED"` {
+				s.Slashed++
+			}
 		case "slash":
 			for _, a := range e.Attributes {
 				if a.Key == "jailed" {
@@ -291,4 +301,14 @@ func (s *Storm) events(events []abci.Event) {
 			}
 		}
 	}
+}
+
+// attribute returns what an event says of a key; empty if nothing.
+func attribute(e abci.Event, key string) string {
+	for _, a := range e.Attributes {
+		if a.Key == key {
+			return a.Value
+		}
+	}
+	return ""
 }

@@ -45,7 +45,7 @@ func TestStormKeepsInvariants(t *testing.T) {
 	if total(r.Ended) == 0 || r.Missed == 0 {
 		t.Errorf("cases ended as %v, and %d audits were missed: the storm is too mild", r.Ended, r.Missed)
 	}
-	if len(r.Done) < 49 || r.Epochs < n/10 || r.Jailed == 0 || r.Passed == 0 || r.Exports == 0 || r.Kills == 0 || r.Subnets == 0 {
+	if len(r.Done) < 62 || r.Dry == 0 || r.Epochs < n/10 || r.Jailed == 0 || r.Passed == 0 || r.Exports == 0 || r.Kills == 0 || r.Subnets == 0 {
 		t.Errorf("only %d kinds of messages, or too little of something: the storm is too mild", len(r.Done))
 	}
 }
@@ -58,8 +58,8 @@ func tell(t *testing.T, r *Report) {
 	for _, url := range slices.Sorted(maps.Keys(kinds)) {
 		t.Logf("%-60s %6d done %6d refused", url, r.Done[url], r.Refused[url])
 	}
-	t.Logf("%d epochs, %d subnets came, %d proposals passed, %d times jailed, %d exports, %d kills, cases ended as %v, %d audits missed, hash %x",
-		r.Epochs, r.Subnets, r.Passed, r.Jailed, r.Exports, r.Kills, r.Ended, r.Missed, r.Hash)
+	t.Logf("%d epochs, %d subnets came, %d proposals passed, %d times jailed, %d exports, %d kills, cases ended as %v, %d audits missed, %d deployments dry, %d providers slashed, hash %x",
+		r.Epochs, r.Subnets, r.Passed, r.Jailed, r.Exports, r.Kills, r.Ended, r.Missed, r.Dry, r.Slashed, r.Hash)
 }
 
 // A seed gives the same chain every time, and another seed another.

@@ -35,11 +35,13 @@ var ours = []whim{
 // whim returns somebody and what it does.
 func (s *Storm) whim() (*Person, []sdk.Msg) {
 	from := ours
-	switch n := s.rng.IntN(16); {
+	switch n := s.rng.IntN(20); {
 	case n < 7:
 		from = theirs
 	case n < 10:
 		from = bound
+	case n < 14:
+		from = trade
 	}
 	p, msg := pick(s, from)(s)
 	if msg == nil {

@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/plexus-network/plexus/fixed"
 	"github.com/plexus-network/plexus/market"
 )
 
@@ -293,7 +292,7 @@ func (a *Account) Close() ([]Deposit, error) {
 
 // Take divides what a payment paid out between its provider and the network,
 // whose part is rounded down.
-func Take(paid market.Amount, rate fixed.Frac) (provider, network market.Amount) {
-	network = market.Amount(rate.Of(uint64(paid)))
+func Take(paid market.Amount, part market.Part) (provider, network market.Amount) {
+	network = part.Of(paid)
 	return paid - network, network
 }

@@ -8,7 +8,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/plexus-network/plexus/fixed"
 	"github.com/plexus-network/plexus/market"
 )
 
@@ -197,17 +196,23 @@ func TestRefundsGoToTheLastDepositors(t *testing.T) {
 }
 
 func TestTake(t *testing.T) {
+	most := ^market.Amount(0)
 	for _, c := range []struct {
 		paid, provider, network market.Amount
-		rate                    fixed.Frac
+		part                    market.Part
 	}{
-		{1000, 800, 200, fixed.Ratio(1, 5) + 1},
+		{1000, 800, 200, 2000},
+		{100, 90, 10, 1000}, // to the unit, though a tenth is no binary fraction
 		{1000, 1000, 0, 0},
-		{1000, 0, 1000, fixed.One},
-		{1, 1, 0, fixed.FromU16(65534)},
+		{1000, 0, 1000, market.All},
+		{1000, 0, 1000, market.All + 1},
+		{1, 1, 0, 9999},
+		{9999, 9998, 1, 1 + 1},
+		{most, 0, most, market.All},
+		{most, most - most/2, most / 2, 5000},
 	} {
-		if p, n := Take(c.paid, c.rate); p != c.provider || n != c.network {
-			t.Errorf("Take(%d, %d) = %d, %d; want %d, %d", c.paid, c.rate, p, n, c.provider, c.network)
+		if p, n := Take(c.paid, c.part); p != c.provider || n != c.network {
+			t.Errorf("Take(%d, %d) = %d, %d; want %d, %d", c.paid, c.part, p, n, c.provider, c.network)
 		}
 	}
 }
