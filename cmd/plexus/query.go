@@ -40,7 +40,7 @@ func newQueryCmd() *cobra.Command {
 
 // queried lists the modules with queries.
 var queried = []string{
-	"subnet", "registry", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz", "feegrant", "auth",
+	"subnet", "registry", "market", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz", "feegrant", "auth",
 	"evidence", "upgrade", "consensus", "comet", "node",
 }
 

@@ -75,7 +75,7 @@ setting weights and updating an axon are free.`,
 		return nil, err
 	}
 	builder := &autocli.Builder{Builder: flagBuilder, AddTxConnFlags: func(*cobra.Command) {}}
-	for _, name := range []string{"subnet", "registry", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz", "feegrant", "upgrade"} {
+	for _, name := range []string{"subnet", "registry", "market", "emission", "bank", "staking", "distribution", "slashing", "gov", "authz", "feegrant", "upgrade"} {
 		sub, err := c.module(name, builder)
 		if err != nil {
 			return nil, fmt.Errorf("transactions of %s: %w", name, err)
