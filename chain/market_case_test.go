@@ -9,6 +9,7 @@ import (
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
+	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 )
 
 // accusation returns the message by which somebody reports p0's lease of
@@ -244,5 +245,23 @@ func TestLeavingProviderWithManyLeasesGoesInSteps(t *testing.T) {
 	b.block()
 	if err := b.refused("/plexus.market.v1.Query/Provider", &marketv1.QueryProviderRequest{Account: b.person("p0").String()}); !strings.Contains(err, "there is no provider") {
 		t.Errorf("after the second: %q", err)
+	}
+}
+
+// TestTheRootIsACourt: without another court, the members of the root vote.
+func TestTheRootIsACourt(t *testing.T) {
+	b := rented(t, func(p *marketv1.Params) { p.Court = 0 })
+	for _, v := range b.validators { // which makes it a member of the root
+		b.must(v, &subnetv1.MsgSetWeights{Account: v.String(), Netuid: 0, Uids: []uint32{1}, Weights: []uint32{1}})
+	}
+	b.must(b.person("tenant"), b.accusation("tenant"))
+	b.refuses("friend", "has no neuron on subnet 0", b.ballot("friend", 1, true))
+	b.must(b.person("v0"), b.ballot("v0", 1, true))
+	if c := b.tried(1); c.Guilty == 0 || c.Guilty*3 != c.All {
+		t.Errorf("a third of stake said guilty: %+v", c)
+	}
+	b.must(b.person("v1"), b.ballot("v1", 1, true))
+	if c := b.tried(1); c.Verdict != marketv1.CaseVerdict_CASE_VERDICT_CONVICTED {
+		t.Errorf("%+v", c)
 	}
 }

@@ -224,7 +224,7 @@ func (s *Storm) whims() ([][]byte, error) {
 	s.subnets = r.Subnets
 	var txs [][]byte
 	acted := map[string]bool{}
-	for range s.rng.IntN(21) {
+	for range s.rng.IntN(23) {
 		p, msgs := s.whim()
 		if len(msgs) == 0 || acted[p.Address()] {
 			continue

@@ -9,7 +9,9 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
+	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/chain/market"
+	"github.com/plexus-network/plexus/chain/subnet"
 	"github.com/plexus-network/plexus/coin"
 )
 
@@ -30,7 +32,7 @@ func tradeParams() marketv1.Params {
 	p.Currencies[0].MinDeposit, p.Currencies[0].MinBidDeposit = uint64(coin.PLX/100), uint64(coin.PLX/100)
 	p.OrderLifetime, p.BidLifetime, p.Retention, p.VotingPeriod = 60, 20, 50, 25
 	p.MinReclaim, p.MaxReclaim, p.Unbonding = 5, 1000, 600
-	p.ProviderDeposit, p.ReportDeposit, p.Court, p.MaxBids = uint64(coin.PLX/2), uint64(coin.PLX/10), 1, 4
+	p.ProviderDeposit, p.ReportDeposit, p.MaxBids = uint64(coin.PLX/2), uint64(coin.PLX/10), 4
 	return p
 }
 
@@ -345,14 +347,35 @@ func reportNonDelivery(s *Storm) (*Person, sdk.Msg) {
 	}
 }
 
+// voteNonDelivery votes on an open case: mostly somebody of its court, if it has
+// anybody.
 func voteNonDelivery(s *Storm) (*Person, sdk.Msg) {
 	r := &marketv1.QueryCasesResponse{}
 	s.ask("Cases", &marketv1.QueryCasesRequest{}, r)
-	p := pick(s, s.operators)
 	for _, c := range r.Cases {
 		if c.Verdict == marketv1.CaseVerdict_CASE_VERDICT_OPEN {
+			p := s.juror(c.Court)
 			return p, &marketv1.MsgVoteNonDelivery{Account: p.Address(), Case: c.Id, Guilty: !s.one(3)}
 		}
 	}
 	return nil, nil
+}
+
+// juror returns somebody with a permit on a subnet, or a member of the root; an
+// operator now and then, or if there is none.
+func (s *Storm) juror(netuid uint32) *Person {
+	m := &subnetv1.QueryMetagraphResponse{}
+	if err := s.Query("/plexus.subnet.v1.Query/Metagraph", &subnetv1.QueryMetagraphRequest{Netuid: netuid}, m); err != nil || s.one(8) {
+		return pick(s, s.operators)
+	}
+	var permitted []*Person
+	for _, n := range m.Neurons {
+		if n.Permit || netuid == subnet.Root {
+			permitted = append(permitted, s.who(n.Neuron.Account))
+		}
+	}
+	if p, ok := anyOf(s, permitted); ok {
+		return p
+	}
+	return pick(s, s.operators)
 }

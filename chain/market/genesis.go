@@ -154,7 +154,10 @@ func (k *Keeper) InitGenesis(ctx context.Context, g *marketv1.GenesisState) erro
 	if err != nil {
 		return err
 	}
-	return k.Check(ctx)
+	// What is dry at the first height, or due at it, is so at the end of its
+	// block, which is yet to come.
+	c := sdk.UnwrapSDKContext(ctx)
+	return k.Check(c.WithBlockHeight(c.BlockHeight() - 1))
 }
 
 // initTenants sets deployments, groups, accounts and allowances.

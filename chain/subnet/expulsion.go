@@ -3,6 +3,7 @@ package subnet
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"cosmossdk.io/collections"
 
@@ -34,7 +35,7 @@ func (k *Keeper) Seat(ctx context.Context, netuid uint32, account sdk.AccAddress
 // subnet: the latest epoch gave it one.
 func (k *Keeper) Permitted(ctx context.Context, netuid uint32, account sdk.AccAddress) error {
 	uid, _, err := k.Seat(ctx, netuid, account)
-	if err != nil {
+	if err != nil || netuid == Root { // whose members all vote
 		return err
 	}
 	epoch, err := k.epoch(ctx, shelfOf(netuid, 0))
@@ -47,10 +48,12 @@ func (k *Keeper) Permitted(ctx context.Context, netuid uint32, account sdk.AccAd
 	return nil
 }
 
-// Voters returns the accounts with a validator permit on a subnet, in order of
+// Voters returns the accounts with a validator permit on a subnet, or all
+// members of the root, in order of
 // uid, and their stakes there as the epoch's law counts them.
 func (k *Keeper) Voters(ctx context.Context, netuid uint32) ([]sdk.AccAddress, []coin.Amount, error) {
-	if _, err := k.subnet(ctx, netuid); err != nil {
+	at, err := k.subnet(ctx, netuid)
+	if err != nil {
 		return nil, nil, err
 	}
 	epoch, err := k.epoch(ctx, shelfOf(netuid, 0))
@@ -63,7 +66,11 @@ func (k *Keeper) Voters(ctx context.Context, netuid uint32) ([]sdk.AccAddress, [
 	}
 	var accounts []sdk.AccAddress
 	var stakes []coin.Amount
-	for uid, permit := range epoch.Permit {
+	permits := epoch.Permit
+	if netuid == Root { // whose members all vote
+		permits = slices.Repeat([]bool{true}, int(at.Neurons))
+	}
+	for uid, permit := range permits {
 		if !permit {
 			continue
 		}
