@@ -1,0 +1,22 @@
+package runc_test
+
+import (
+	"testing"
+
+	"github.com/plexus-network/plexus/provider/oci"
+	"github.com/plexus-network/plexus/provider/runc"
+	"github.com/plexus-network/plexus/provider/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
+
+func TestConforms(t *testing.T) {
+	shim := sandboxtest.Shim(t)
+	sandboxtest.Run(t, func(t testing.TB, dir string) sandboxtest.Closer {
+		e, err := runc.Open(oci.Options{Dir: dir, Shim: shim})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}, sandboxtest.Traits{})
+}
