@@ -7,6 +7,7 @@ import (
 
 	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/oci"
+	"github.com/plexus-network/plexus/provider/runc"
 	"github.com/plexus-network/plexus/provider/sandbox/sandboxtest"
 )
 
@@ -26,15 +27,34 @@ func warden(t testing.TB) string {
 	return path
 }
 
+func open(t testing.TB, dir string) sandboxtest.Closer {
+	e, err := gvisor.Open(oci.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func TestConforms(t *testing.T) {
 	warden(t)
-	sandboxtest.Run(t, func(t testing.TB, dir string) sandboxtest.Closer {
-		e, err := gvisor.Open(oci.Options{Dir: dir})
+	sandboxtest.Run(t, open)
+}
+
+func BenchmarkGVisor(b *testing.B) {
+	warden(b)
+	sandboxtest.Bench(b, open)
+}
+
+// BenchmarkRunc is runc watched by the same warden, for a fair comparison.
+func BenchmarkRunc(b *testing.B) {
+	shim := gvisor.Shim(warden(b))
+	sandboxtest.Bench(b, func(t testing.TB, dir string) sandboxtest.Closer {
+		e, err := runc.Open(oci.Options{Dir: dir, Shim: shim})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return e
-	}, sandboxtest.Traits{OwnKernel: true})
+	})
 }
 
 func TestUnpackKeepsWhatIsThere(t *testing.T) {

@@ -10,13 +10,12 @@ import (
 
 func TestMain(m *testing.M) { sandboxtest.Main(m) }
 
-func TestConforms(t *testing.T) {
-	shim := sandboxtest.Shim(t)
-	sandboxtest.Run(t, func(t testing.TB, dir string) sandboxtest.Closer {
-		e, err := runc.Open(oci.Options{Dir: dir, Shim: shim})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e
-	}, sandboxtest.Traits{})
+func open(t testing.TB, dir string) sandboxtest.Closer {
+	e, err := runc.Open(oci.Options{Dir: dir, Shim: sandboxtest.Shim(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
+
+func TestConforms(t *testing.T) { sandboxtest.Run(t, open) }

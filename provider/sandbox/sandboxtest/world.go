@@ -21,6 +21,10 @@ import (
 // inside marks a test binary that runs in namespaces of its own.
 const inside = "PLEXUS_SANDBOXTEST"
 
+// doomed makes a test binary a daemon that dies: see kit.kill9. It holds the
+// daemon's folder and the image's, separated by a line feed.
+const doomed = "PLEXUS_SANDBOXTEST_DOOMED"
+
 // Main runs a package's tests in new network and mount namespaces, with a
 // little internet beside them, so that bridges, rules and mounts never touch
 // the machine's. Without root it runs the tests as they are; they then skip.
@@ -34,6 +38,9 @@ func Main(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if os.Getenv(doomed) != "" {
+		os.Exit(m.Run()) // in the namespaces of its parent
 	}
 	if os.Getenv(inside) != "" {
 		if err := furnish(); err != nil {
