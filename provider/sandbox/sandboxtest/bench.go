@@ -91,19 +91,25 @@ func (k *kit) benchStart(b *testing.B) {
 	b.ReportMetric(float64(first.Milliseconds())/float64(b.N), "ms/first-byte")
 }
 
-// benchIdle starts some leases and divides what the machine then has less.
+// benchIdle sums what the processes of some leases hold: each page counted
+// once, divided among those that share it.
 func (k *kit) benchIdle(b *testing.B) {
-	const leases = 20
-	before := available(b)
+	const leases = 10
 	for n := range leases {
-		if err := k.engine.Start(b.Context(), k.workload(sandbox.Lease(fmt.Sprint("idle/", n)), "web", "serve", "x")); err != nil {
+		w := k.workload(sandbox.Lease(fmt.Sprint("idle/", n)), "web", "serve", "x")
+		if err := k.engine.Start(b.Context(), w); err != nil {
 			b.Fatal(err)
 		}
+		s, err := k.engine.Status(b.Context(), w.ID)
+		if err != nil {
+			b.Fatal(err)
+		}
+		get(b, s.Address, "/", "")
 	}
+	var each float64
 	for b.Loop() {
-		time.Sleep(3 * time.Second) // for what starting them took to be given back
+		each = float64(resident(b)) / leases
 	}
-	each := float64(before-available(b)) / leases
 	for n := range leases {
 		if err := k.engine.Release(b.Context(), sandbox.Lease(fmt.Sprint("idle/", n))); err != nil {
 			b.Error(err)
@@ -113,22 +119,32 @@ func (k *kit) benchIdle(b *testing.B) {
 	b.ReportMetric((1<<30)/each, "leases/GiB")
 }
 
-// available is the memory that this machine could still give, in bytes.
-func available(b *testing.B) int64 {
+// resident sums the proportional set sizes of all processes in the engines'
+// control groups, their wardens included.
+func resident(b *testing.B) int64 {
 	b.Helper()
-	text, err := os.ReadFile("/proc/meminfo")
+	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
 		b.Fatal(err)
 	}
-	for line := range strings.SplitSeq(string(text), "\n") {
-		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "MemAvailable:" {
-			n, err := strconv.ParseInt(fields[1], 10, 64)
+	var sum int64
+	for _, file := range groups {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), ":/plexus/") {
+			continue
+		}
+		pages, err := os.ReadFile(filepath.Join(filepath.Dir(file), "smaps_rollup"))
+		if err != nil {
+			continue // it has ended
+		}
+		_, after, _ := strings.Cut(string(pages), "\nPss:")
+		if fields := strings.Fields(after); len(fields) > 0 {
+			n, err := strconv.ParseInt(fields[0], 10, 64)
 			if err != nil {
 				b.Fatal(err)
 			}
-			return n << 10
+			sum += n << 10
 		}
 	}
-	b.Fatal("/proc/meminfo has no MemAvailable")
-	return 0
+	return sum
 }
