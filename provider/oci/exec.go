@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,11 +24,8 @@ func (e *Engine) Exec(ctx context.Context, id sandbox.ID, x sandbox.Exec) (int, 
 	if _, err := e.running(ctx, id); err != nil {
 		return 0, err
 	}
-	w, err := readWorkload(e.dir(id))
-	if err != nil {
-		return 0, err
-	}
-	cmd := e.execCommand(ctx, id, w.Process, x)
+	cmd := e.execCommand(ctx, id, x)
+	var err error
 	if x.TTY {
 		err = terminal(cmd, x)
 	} else {
@@ -47,18 +43,15 @@ func (e *Engine) Exec(ctx context.Context, id sandbox.ID, x sandbox.Exec) (int, 
 	return 0, nil
 }
 
-func (e *Engine) execCommand(ctx context.Context, id sandbox.ID, p sandbox.Process, x sandbox.Exec) *exec.Cmd {
-	args := []string{"exec", "--user", fmt.Sprintf("%d:%d", p.UID, p.GID), "--cwd", workDir(p)}
-	env := environment(id, p)
+// execCommand leaves user, folder and environment to the runtime, which knows
+// them from the bundle: a tenant's secrets have no place in the host's list of
+// processes.
+func (e *Engine) execCommand(ctx context.Context, id sandbox.ID, x sandbox.Exec) *exec.Cmd {
+	args := []string{"exec"}
 	if x.TTY {
-		args = append(args, e.runtime.TTY...)
-		env = append(env, "TERM=xterm-256color")
+		args = append(append(args, e.runtime.TTY...), "--env", "TERM=xterm-256color")
 	}
-	for _, v := range env {
-		args = append(args, "--env", v)
-	}
-	args = append(append(args, container(id)), x.Args...)
-	cmd := e.command(ctx, args...)
+	cmd := e.command(ctx, append(append(args, container(id)), x.Args...)...)
 	// The runtimes pass this on to the command inside.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 2 * time.Second
@@ -145,24 +138,4 @@ func winsize(s sandbox.Size) *pty.Winsize {
 		s = sandbox.Size{Rows: 24, Columns: 80}
 	}
 	return &pty.Winsize{Rows: s.Rows, Cols: s.Columns}
-}
-
-func workDir(p sandbox.Process) string {
-	if p.Dir == "" {
-		return "/"
-	}
-	return p.Dir
-}
-
-// environment is the process's own, with what every program expects.
-func environment(id sandbox.ID, p sandbox.Process) []string {
-	var path bool
-	for _, v := range p.Env {
-		path = path || strings.HasPrefix(v, "PATH=")
-	}
-	env := []string{"HOSTNAME=" + replica(id)}
-	if !path {
-		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-	}
-	return append(env, p.Env...)
 }

@@ -3,6 +3,7 @@ package oci
 import (
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -80,6 +81,26 @@ func files() uint64 {
 		return most
 	}
 	return min(most, limit.Max)
+}
+
+func workDir(p sandbox.Process) string {
+	if p.Dir == "" {
+		return "/"
+	}
+	return p.Dir
+}
+
+// environment is the process's own, with what every program expects.
+func environment(id sandbox.ID, p sandbox.Process) []string {
+	var path bool
+	for _, v := range p.Env {
+		path = path || strings.HasPrefix(v, "PATH=")
+	}
+	env := []string{"HOSTNAME=" + replica(id)}
+	if !path {
+		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	}
+	return append(env, p.Env...)
 }
 
 func (e *Engine) mounts(w sandbox.Workload, dir string) []specs.Mount {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,4 +83,49 @@ func die(t *testing.T, open Opener, folders string) {
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
+}
+
+// unwatched is a replica whose watcher is killed: it is seen to have failed,
+// and starting it again leaves one of it.
+func (k *kit) unwatched(t *testing.T) {
+	w := k.workload(k.lease(t), "web", "serve", "once")
+	get(t, k.start(t, w).Address, "/", "")
+	killWatcher(t, k.dir)
+	if s := k.ended(t, w.ID); s.State != sandbox.Failed || s.Reason != sandbox.ReasonUnwatched {
+		t.Errorf("status %+v, want failed, %q", s, sandbox.ReasonUnwatched)
+	}
+	if got := get(t, k.start(t, w).Address, "/", ""); !strings.HasPrefix(got, "once") {
+		t.Errorf("started again it answers %q", got)
+	}
+	if got := k.exec(t, w.ID, "echo", "well"); got != "well" {
+		t.Errorf("a command prints %q", got)
+	}
+}
+
+// killWatcher kills every shim that works below dir.
+func killWatcher(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		args := strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
+		if err != nil || len(args) != 3 || !strings.HasPrefix(args[2], dir) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		killed++
+	}
+	if killed == 0 {
+		t.Fatal("found no watcher")
+	}
 }

@@ -66,6 +66,7 @@ func Run(t *testing.T, open Opener) {
 	t.Run("Isolation", k.isolation)
 	t.Run("Survival", k.survival)
 	t.Run("Kill9", k.kill9)
+	t.Run("Unwatched", k.unwatched)
 }
 
 // A kit is one engine under test and an image for it.

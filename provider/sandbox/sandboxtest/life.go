@@ -128,7 +128,11 @@ func (k *kit) refuses(t *testing.T) {
 // terminal that changes its size, and until the caller has had enough.
 func (k *kit) execs(t *testing.T) {
 	w := k.workload(k.lease(t), "web", "serve")
+	w.Process.UID, w.Process.GID, w.Process.Dir = 1000, 1000, "/tmp"
 	k.start(t, w)
+	if got := k.exec(t, w.ID, "info"); !strings.HasPrefix(got, "uid=1000 gid=1000 ") || !strings.HasSuffix(got, " host=web-0 dir=/tmp greeting=hello") {
+		t.Errorf("a command finds %q", got)
+	}
 	var out, errs bytes.Buffer
 	code, err := k.engine.Exec(t.Context(), w.ID, sandbox.Exec{Args: []string{"/tenant", "exit", "9"}})
 	if err != nil || code != 9 {
