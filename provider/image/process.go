@@ -118,7 +118,7 @@ func (i Image) entry(file string, wanted func([]string) bool) ([]string, bool) {
 	if err != nil {
 		return nil, false
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // only read
 	info, err := root.Stat(file)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, false

@@ -120,7 +120,7 @@ func TestFollowSeesEveryLineAcrossRotations(t *testing.T) {
 	go func() {
 		defer close(done)
 		for n := 1; n < lines; n++ {
-			_, _ = s.Write([]byte(fmt.Sprintln(n)))
+			_, _ = fmt.Fprintln(s, n)
 			if n%1000 == 0 {
 				time.Sleep(time.Millisecond) // as a reader must keep up within one file
 			}

@@ -31,7 +31,7 @@ func (s *Switch) Plug(p Plug) error {
 	if err != nil {
 		return fmt.Errorf("network: namespace for %s: %w", s.Address(p.Lease, p.Host), err)
 	}
-	defer ns.Close()
+	defer func() { _ = ns.Close() }() // it is pinned
 	if err := s.connect(p, ns); err != nil {
 		return errors.Join(fmt.Errorf("network: connect %s: %w", s.Address(p.Lease, p.Host), err), s.Unplug(p))
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -161,7 +160,7 @@ func (k *kit) isolation(t *testing.T) {
 			if err != nil {
 				return "", err
 			}
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			_, _ = fmt.Fprintf(c, "GET /x HTTP/1.0\r\n\r\n")
 			text, err := io.ReadAll(c)
 			return string(text), err
@@ -272,7 +271,8 @@ func (k *kit) survival(t *testing.T) {
 	if err := k.engine.Release(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&http.Client{Timeout: time.Second}).Get("http://" + at.Address.String() + ":8080/"); err == nil {
+	if c, err := net.DialTimeout("tcp", at.Address.String()+":8080", time.Second); err == nil {
+		_ = c.Close()
 		t.Error("it answers after its release")
 	}
 	if _, err := k.engine.Status(t.Context(), web.ID); err == nil {

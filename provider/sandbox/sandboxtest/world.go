@@ -230,7 +230,7 @@ func serve(l net.Listener) {
 				return
 			}
 			go func() {
-				defer c.Close()
+				defer func() { _ = c.Close() }()
 				buf := make([]byte, 1<<20)
 				for {
 					if _, err := c.Read(buf); err != nil {
