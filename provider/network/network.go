@@ -19,6 +19,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -162,42 +163,30 @@ func (s *Switch) Close(lease int) error {
 // Publish passes ports of this machine on to replicas. A port that is passed
 // on elsewhere already is an error, and then none is.
 func (s *Switch) Publish(forwards map[Forward]netip.AddrPort) error {
-	s.mu.Lock()
-	for f, to := range forwards {
-		if was, taken := s.forwards[f]; taken && was != to {
-			s.mu.Unlock()
-			return fmt.Errorf("network: port %d of this machine is another workload's", f.Port)
-		}
-	}
-	s.mu.Unlock()
 	if len(forwards) == 0 {
 		return nil
 	}
-	return s.change(func() {
-		for f, to := range forwards {
-			s.forwards[f] = to
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f, to := range forwards {
+		if was, taken := s.forwards[f]; taken && was != to {
+			return fmt.Errorf("network: port %d of this machine is another workload's", f.Port)
 		}
-	})
+	}
+	maps.Copy(s.forwards, forwards)
+	return s.apply()
 }
 
 // Withdraw undoes every Publish to an address.
 func (s *Switch) Withdraw(from netip.Addr) error {
 	s.mu.Lock()
-	var mine []Forward
-	for f, to := range s.forwards {
-		if to.Addr() == from {
-			mine = append(mine, f)
-		}
-	}
-	s.mu.Unlock()
-	if len(mine) == 0 {
+	defer s.mu.Unlock()
+	before := len(s.forwards)
+	maps.DeleteFunc(s.forwards, func(_ Forward, to netip.AddrPort) bool { return to.Addr() == from })
+	if len(s.forwards) == before {
 		return nil
 	}
-	return s.change(func() {
-		for _, f := range mine {
-			delete(s.forwards, f)
-		}
-	})
+	return s.apply()
 }
 
 func (s *Switch) change(edit func()) error {
