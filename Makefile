@@ -14,8 +14,11 @@ ACCELERATOR ?= cuda
 CMAKE_OUT   := bin/accelerator
 
 up: build ; bin/plexus up $(ARGS)
-build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
-test: ; go test ./...
+build: warden ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
+.PHONY: warden
+# gVisor and the containers' shim: a program without cgo, compressed into plexus.
+warden: ; test "$$(uname)" != Linux || { CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/warden ./provider/warden && gzip -9nc bin/warden >provider/gvisor/program/warden.gz; }
+test: warden ; go test ./...
 race: ; go test -race $(RACE)
 lint: ; $(TOOL) buf lint && $(TOOL) golangci-lint run --allow-parallel-runners ./...
 fmt: ; $(TOOL) gofumpt -w $$(git ls-files '*.go' | grep -v '\.pb\.')

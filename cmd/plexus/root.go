@@ -38,6 +38,8 @@ what they agree on.
 	add("tool", newReceiptCmd())
 	add("tool", newCalibrateCmd(), newFraudCmd())
 	add("tool", newModelCmd())
+	add("run", newProviderCmd())
+	add("tool", newDeployCmd(), newLeaseCmd(), newProvidersCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }

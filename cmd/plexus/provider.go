@@ -1,0 +1,466 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
+	"github.com/plexus-network/plexus/coin"
+	"github.com/plexus-network/plexus/ledger"
+	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/market/wire"
+	"github.com/plexus-network/plexus/provider"
+	"github.com/plexus-network/plexus/provider/api"
+	"github.com/plexus-network/plexus/provider/gvisor"
+	"github.com/plexus-network/plexus/provider/image"
+	"github.com/plexus-network/plexus/provider/inventory"
+	"github.com/plexus-network/plexus/provider/network"
+	"github.com/plexus-network/plexus/provider/oci"
+	"github.com/plexus-network/plexus/provider/price"
+	"github.com/plexus-network/plexus/provider/runc"
+)
+
+// A seller sells this machine's compute.
+type seller struct {
+	client
+	from     string
+	c        provider.Config
+	deposit  coinValue
+	attrs    []string
+	classes  []string
+	prices   []string
+	offline  bool
+	dryRun   bool
+	logLevel string
+}
+
+// newProviderCmd returns the command that sells compute.
+func newProviderCmd() *cobra.Command {
+	s := &seller{}
+	cmd := &cobra.Command{
+		Use:   "provider",
+		Short: "Sell this machine's compute",
+		Long: `Be a provider: bid on what tenants ask for, run their containers in a sandbox,
+and be paid by the block.
+
+  plexus provider init --from alice --host-uri https://compute.example.com:8443 --domain compute.example.com
+  plexus provider run
+  plexus provider status
+
+It needs root, the programs nft and mkfs.ext4, and a Linux of these days; gVisor,
+the sandbox, is part of plexus. See docs/provide.md.`,
+	}
+	s.flags(cmd)
+	cmd.AddCommand(s.initCmd(), s.runCmd(), s.statusCmd())
+	return cmd
+}
+
+// dir is the provider's folder.
+func (s *seller) dir() string { return filepath.Join(s.home, "provider") }
+
+func (s *seller) initCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Decide what this machine sells, and register it on the chain",
+		Long: `Init measures this machine, writes what it sells and for how much into
+provider/provider.json below the home folder, and registers the provider with its
+address, the key of its certificate and a deposit, which it loses in part if it
+is proven not to deliver. Done again, it changes both.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.hint(s.init(cmd)) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.from, "from", "", "name of the provider's key (default from home)")
+	f.StringVar(&s.c.HostURI, "host-uri", "", "where tenants reach the API, as https://compute.example.com:8443")
+	f.StringVar(&s.c.Listen, "listen", "0.0.0.0:8443", "address on which the API listens")
+	f.StringVar(&s.c.Ingress, "ingress", "0.0.0.0:80", "address on which tenants' HTTP services are reached")
+	f.StringVar(&s.c.Domain, "domain", "", "names of tenants' services end in it (default the host of --host-uri)")
+	f.StringVar(&s.c.IngressURL, "ingress-url", "", "how their URLs look, with %s for the name, if a proxy stands before the ingress")
+	f.StringVar(&s.c.Engine, "engine", "gvisor", "what runs containers: gvisor or runc")
+	f.Int64Var(&s.c.CPU, "cpu", 0, "thousandths of a core for sale (default all)")
+	f.Var(&byteValue{&s.c.Memory}, "memory", "memory for sale, as 6Gi (default nine tenths)")
+	f.Var(&byteValue{&s.c.Storage}, "storage", "disk for sale, as 100Gi (default four fifths of what is free)")
+	f.StringArrayVar(&s.classes, "class", nil, "a further class of volumes, as beta3=/mnt/nvme:500Gi; again for each")
+	f.StringArrayVar(&s.attrs, "attribute", nil, "what is true of this machine, as region=eu-west; again for each")
+	f.StringSliceVar(&s.prices, "price", nil, "nplx per block, as cpu=1,memory=0.5,storage=0.05,endpoint=10: of a thousandth of a core, MiB, MiB, way in")
+	f.StringArrayVar(&s.c.PriceScript, "price-script", nil, "program that prices orders, in place of --price; again for each argument")
+	f.BoolVar(&s.c.Private, "private-registries", false, "let images come from private addresses and over plain HTTP")
+	f.Var(&s.deposit, "deposit", "what the provider can be slashed of (default the least that the chain takes)")
+	f.BoolVar(&s.offline, "offline", false, "write the configuration without registering")
+	_ = cmd.MarkFlagRequired("host-uri") // the flag is there
+	return cmd
+}
+
+func (s *seller) init(cmd *cobra.Command) error {
+	ring, err := s.keys(cmd)
+	if err != nil {
+		return err
+	}
+	if s.c.Key = s.from; s.c.Key == "" {
+		s.c.Key = s.config.Key
+	}
+	if s.c.Key == "" {
+		return errors.New("who is the provider? Name its key with --from; plexus keys list shows them")
+	}
+	key, err := ring.Key(s.c.Key)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir(), 0o700); err != nil {
+		return err
+	}
+	if err := s.decide(); err != nil {
+		return err
+	}
+	_, pin, err := provider.Certificate(s.dir())
+	if err != nil {
+		return err
+	}
+	if err := s.c.Write(s.dir()); err != nil {
+		return err
+	}
+	if !s.offline {
+		if err := s.register(cmd.Context(), ledger.Actor{Key: key}, pin); err != nil {
+			return err
+		}
+	}
+	if asJSON(cmd) {
+		return printJSON(cmd, map[string]any{"provider": key.Address(), "config": s.c, "registered": !s.offline})
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s sells %s cores, %s of memory and %s of disk at %s.\nplexus provider run starts it; %s holds what it sells and for how much.\n",
+		key.Address(), cores(uint64(s.c.CPU)), bytesize(uint64(s.c.Memory)), bytesize(uint64(s.c.Storage)), s.c.HostURI,
+		filepath.Join(s.dir(), "provider.json"))
+	return nil
+}
+
+// decide fills in the configuration from flags and the machine.
+func (s *seller) decide() error {
+	u, err := url.Parse(s.c.HostURI)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("--host-uri %q: want https, a host and maybe a port, as https://compute.example.com:8443", s.c.HostURI)
+	}
+	if s.c.Domain == "" {
+		s.c.Domain = u.Hostname()
+	}
+	if s.c.Engine != "gvisor" && s.c.Engine != "runc" {
+		return fmt.Errorf("--engine %q: want gvisor or runc", s.c.Engine)
+	}
+	if s.c.IngressURL != "" && strings.Count(s.c.IngressURL, "%s") != 1 {
+		return fmt.Errorf("--ingress-url %q: write %%s once, where the name stands, as https://%%s", s.c.IngressURL)
+	}
+	s.c.Ports = [2]uint16{30000, 32767}
+	machine, err := inventory.Machine(s.dir())
+	if err != nil {
+		return err
+	}
+	sells := machine.Sellable()
+	for _, f := range []struct {
+		name    string
+		to      *int64
+		sells   int64
+		machine int64
+	}{{"cpu", &s.c.CPU, sells.CPU, machine.CPU}, {"memory", &s.c.Memory, sells.Memory, machine.Memory}, {"storage", &s.c.Storage, sells.Storage[""], machine.Storage[""]}} {
+		if *f.to == 0 {
+			*f.to = f.sells
+		}
+		if *f.to < 0 || *f.to > f.machine {
+			return fmt.Errorf("--%s: %d are more than the %d that this machine has", f.name, *f.to, f.machine)
+		}
+	}
+	return errors.Join(s.readClasses(), s.readPrices(), s.readAttributes())
+}
+
+func (s *seller) readClasses() error {
+	for _, text := range s.classes {
+		name, rest, _ := strings.Cut(text, "=")
+		dir, size, ok := strings.Cut(rest, ":")
+		var bytes int64
+		if err := (&byteValue{&bytes}).Set(size); !ok || err != nil || name == "" || !filepath.IsAbs(dir) {
+			return fmt.Errorf("--class %q: want a name, a folder and a size, as beta3=/mnt/nvme:500Gi", text)
+		}
+		if s.c.Classes == nil {
+			s.c.Classes = map[string]provider.Class{}
+		}
+		s.c.Classes[name] = provider.Class{Dir: dir, Size: bytes}
+	}
+	return nil
+}
+
+func (s *seller) readPrices() error {
+	s.c.Prices = price.DefaultScale()
+	rates := map[string]*market.Exact{
+		"cpu": &s.c.Prices.CPU, "memory": &s.c.Prices.Memory, "storage": &s.c.Prices.Storage, "endpoint": &s.c.Prices.Endpoint,
+	}
+	for _, text := range s.prices {
+		name, amount, _ := strings.Cut(text, "=")
+		to, ok := rates[name]
+		if !ok {
+			return fmt.Errorf("--price %q: want cpu, memory, storage or endpoint, = and nplx per block", text)
+		}
+		if err := to.UnmarshalText([]byte(amount)); err != nil {
+			return fmt.Errorf("--price %q: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// readAttributes adds to what the operator says what this machine can do.
+func (s *seller) readAttributes() error {
+	all := market.Attributes{{Key: "arch", Value: runtime.GOARCH}, {Key: "host", Value: "plexus"}}
+	set := func(key, value string) {
+		for i := range all {
+			if all[i].Key == key {
+				all[i].Value = value
+				return
+			}
+		}
+		all = append(all, market.Attribute{Key: key, Value: value})
+	}
+	for _, text := range s.attrs {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return fmt.Errorf("--attribute %q: want a key, = and a value, as region=eu-west", text)
+		}
+		set(key, value)
+	}
+	number := 1
+	storage := func(class, persistent string) {
+		set(fmt.Sprintf("capabilities/storage/%d/class", number), class)
+		set(fmt.Sprintf("capabilities/storage/%d/persistent", number), persistent)
+		number++
+	}
+	storage("default", "true")
+	storage("ram", "false")
+	for _, class := range slices.Sorted(maps.Keys(s.c.Classes)) {
+		storage(class, "true")
+	}
+	all.Sort()
+	s.c.Attributes = all
+	return all.Validate()
+}
+
+// register tells the chain of the provider, for the first time or again.
+func (s *seller) register(ctx context.Context, a ledger.Actor, pin []byte) error {
+	l, err := s.dial(ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer shut(l)
+	entry := marketv1.Provider{HostUri: s.c.HostURI, Attributes: wire.WriteAttributes(s.c.Attributes), TlsPin: pin}
+	var deposit coin.Amount
+	if s.deposit.amount != nil {
+		deposit = *s.deposit.amount
+	}
+	_, err = l.Market().Provider(ctx, a.Account())
+	if err == nil {
+		return l.Market().Describe(ctx, a, entry, deposit)
+	}
+	if !errors.Is(err, ledger.ErrNotFound) {
+		return err
+	}
+	params, err := l.Market().Params(ctx)
+	if err != nil {
+		return err
+	}
+	if entry.Deposit = params.ProviderDeposit; deposit > 0 {
+		entry.Deposit = uint64(deposit)
+	}
+	return l.Market().Enter(ctx, a, entry)
+}
+
+func (s *seller) runCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Provide: bid, run what is leased, and take the pay",
+		Long: `Run provides until it is interrupted. What tenants run, runs on then, and when
+this machine's plexus is upgraded or killed; started again, it takes up what is
+there. With --dry-run it says what it would bid, and sends nothing.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.hint(s.run(cmd)) },
+	}
+	cmd.Flags().BoolVar(&s.dryRun, "dry-run", false, "decide on bids, and send none")
+	cmd.Flags().StringVar(&s.logLevel, "log", "info", "least level of the log on standard error")
+	return cmd
+}
+
+func (s *seller) run(cmd *cobra.Command) error {
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return fmt.Errorf("--log %q: want debug, info, warn or error", s.logLevel)
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	c, certificate, err := s.configured()
+	if err != nil {
+		return err
+	}
+	ring, err := s.keys(cmd)
+	if err != nil {
+		return err
+	}
+	key, err := ring.Key(c.Key)
+	if err != nil {
+		return err
+	}
+	chain, err := ledger.Dial(s.config.GRPC, ledger.Options{ChainID: s.config.ChainID, Log: log})
+	if err != nil {
+		return err
+	}
+	defer shut(chain)
+	actor := ledger.Actor{Key: key}
+	o := provider.Options{
+		Dir: s.dir(), Account: actor.Account(), Chain: provider.Ledger{Client: chain, Actor: actor},
+		API: c.Listen, Certificate: certificate, Ingress: c.Ingress, Domain: c.Domain, IngressURL: c.IngressURL, Ports: c.Ports,
+		Prices: c.Prices, Capacity: c.Capacity(), DryRun: s.dryRun, Log: log,
+	}
+	if len(c.PriceScript) > 0 {
+		o.Prices = price.NewScript(c.PriceScript, 0)
+	}
+	images, err := image.Open(filepath.Join(s.dir(), "images"), image.Options{Private: c.Private})
+	if err != nil {
+		return err
+	}
+	engine, err := openEngine(c, s.dir())
+	if err != nil {
+		return err
+	}
+	defer shut(engine)
+	o.Engine, o.Images = engine, images
+	d, err := provider.New(o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "provider %s serves tenants on %s and their users on %s\n", o.Account, c.Listen, c.Ingress)
+	return d.Run(cmd.Context())
+}
+
+// configured reads the provider's configuration and certificate.
+func (s *seller) configured() (provider.Config, tls.Certificate, error) {
+	c, err := provider.ReadConfig(s.dir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, tls.Certificate{}, fmt.Errorf("%s is no provider yet: plexus provider init makes it one", s.home)
+	}
+	if err != nil {
+		return c, tls.Certificate{}, err
+	}
+	certificate, _, err := provider.Certificate(s.dir())
+	return c, certificate, err
+}
+
+// openEngine opens what runs containers.
+func openEngine(c provider.Config, dir string) (*oci.Engine, error) {
+	dir, err := filepath.Abs(filepath.Join(dir, "engine"))
+	if err != nil {
+		return nil, err
+	}
+	o := oci.Options{Dir: dir, Classes: map[string]string{}, Network: network.Options{}}
+	for name, class := range c.Classes {
+		o.Classes[name] = class.Dir
+	}
+	if c.Engine == "gvisor" {
+		return gvisor.Open(o)
+	}
+	warden, err := gvisor.Unpack(filepath.Join(dir, "warden"))
+	if err != nil {
+		return nil, err
+	}
+	o.Shim = gvisor.Shim(warden)
+	return runc.Open(o)
+}
+
+func (s *seller) statusCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show how this machine's provider stands: what is free, what is used, and whether it bids",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := s.configured()
+			if err != nil {
+				return err
+			}
+			_, pin, err := provider.Certificate(s.dir())
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Second)
+			defer cancel()
+			status, err := api.NewClient("https://"+here(c.Listen), pin, "").Status(ctx)
+			if err != nil {
+				return fmt.Errorf("%w; does it run? plexus provider run starts it", err)
+			}
+			if asJSON(cmd) {
+				return printJSON(cmd, status)
+			}
+			printProviderStatus(cmd, status)
+			return nil
+		},
+	}
+}
+
+// here is the address by which this machine reaches what listens on one.
+func here(listen string) string {
+	return strings.NewReplacer("0.0.0.0:", "127.0.0.1:", "[::]:", "127.0.0.1:").Replace(listen)
+}
+
+func printProviderStatus(cmd *cobra.Command, s api.Status) {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "Provider %s on %s, at block %d\n", s.Provider, s.Engine, s.Height)
+	if s.Bidding {
+		fmt.Fprintf(out, "It bids: %d bids are open, %d leases run.\n", s.Bids, s.Leases)
+	} else {
+		fmt.Fprintf(out, "It does not bid: %s. %d leases run.\n", s.Reason, s.Leases)
+	}
+	for _, limit := range s.Missing {
+		fmt.Fprintf(out, "This machine cannot hold a limit: %s\n", limit)
+	}
+	u := func(n int64) uint64 { return uint64(max(n, 0)) }
+	fmt.Fprintf(out, "  cores   %s for sale, %s free, %s in use\n", cores(u(s.Capacity.CPU)), cores(u(s.Free.CPU)), cores(u(s.Used.CPU)))
+	fmt.Fprintf(out, "  memory  %s for sale, %s free, %s in use\n", bytesize(u(s.Capacity.Memory)), bytesize(u(s.Free.Memory)), bytesize(u(s.Used.Memory)))
+	fmt.Fprintf(out, "  disk    %s for sale, %s free, %s in use\n", bytesize(u(s.Capacity.Storage[""])), bytesize(u(s.Free.Storage[""])), bytesize(u(s.Used.Disk)))
+}
+
+// byteValue is a flag of bytes, as "512Mi" or "6Gi".
+type byteValue struct{ to *int64 }
+
+// Set reads bytes.
+func (v *byteValue) Set(text string) error {
+	units := map[string]int64{"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+	scale := int64(1)
+	for unit, n := range units {
+		if rest, ok := strings.CutSuffix(text, unit); ok {
+			text, scale = rest, n
+			break
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 || n > 1<<60/scale {
+		return errors.New("want a whole number of bytes with Ki, Mi, Gi or Ti, as 6Gi")
+	}
+	*v.to = n * scale
+	return nil
+}
+
+// String formats the bytes.
+func (v *byteValue) String() string {
+	if v.to == nil || *v.to == 0 {
+		return ""
+	}
+	return bytesize(uint64(*v.to))
+}
+
+// Type is what help says of the flag.
+func (*byteValue) Type() string { return "bytes" }

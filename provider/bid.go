@@ -1,0 +1,166 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/plexus-network/plexus/ledger"
+	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/provider/api"
+	"github.com/plexus-network/plexus/provider/inventory"
+	"github.com/plexus-network/plexus/provider/lease"
+)
+
+// An opinion is what a Daemon thinks of an open order.
+type opinion struct {
+	price market.Exact // zero before it was made
+	said  string       // what was logged last
+	done  bool         // a bid was sent
+	next  time.Time    // no bid before
+}
+
+// maxSending bounds how many bids are on their way at once.
+const maxSending = 16
+
+// bid bids on all open orders that this provider can serve.
+func (d *Daemon) bid(ctx context.Context, s *Snapshot) error {
+	if err := d.silent(s); err != nil {
+		return err
+	}
+	mine := map[market.OrderID]bool{}
+	for _, b := range s.Bids {
+		mine[b.ID.OrderID] = true
+	}
+	open := map[market.OrderID]bool{}
+	var sending errgroup.Group
+	sending.SetLimit(maxSending)
+	for _, o := range s.Orders {
+		open[o.ID] = true
+		if mine[o.ID] {
+			continue
+		}
+		v := d.opinion(o.ID)
+		if v.done || time.Now().Before(v.next) {
+			continue
+		}
+		b, claim, no := d.decide(ctx, s, o, v)
+		if no != nil {
+			d.tell(o.ID, v, no.Reason)
+			continue
+		}
+		if d.o.DryRun {
+			d.tell(o.ID, v, "would bid "+b.Price.String())
+			continue
+		}
+		if err := d.inventory.Claim(b.ID.String(), claim); err != nil {
+			d.tell(o.ID, v, err.Error())
+			continue
+		}
+		sending.Go(func() error { return d.send(ctx, b, claim, v) })
+	}
+	err := sending.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id := range d.orders {
+		if !open[id] {
+			delete(d.orders, id)
+		}
+	}
+	return err
+}
+
+// silent tells why no bids are made at all, or nil.
+func (d *Daemon) silent(s *Snapshot) error {
+	if s.Leaving {
+		return errors.New("this provider is leaving the market, and bids no more")
+	}
+	free, err := inventory.FreeDisk(d.o.Dir)
+	if err == nil && free < minDisk {
+		err = fmt.Errorf("the disk of %s has %d bytes left, less than %d: no bids until there is more", d.o.Dir, free, int64(minDisk))
+	}
+	return err
+}
+
+func (d *Daemon) opinion(id market.OrderID) *opinion {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.orders[id] == nil {
+		d.orders[id] = &opinion{}
+	}
+	return d.orders[id]
+}
+
+// tell logs what is thought of an order, once.
+func (d *Daemon) tell(id market.OrderID, v *opinion, what string) {
+	if v.said != what {
+		v.said = what
+		d.o.Log.Info("order", "order", id.String(), "decision", what)
+	}
+}
+
+// decide returns the bid for an order and what it claims, or why there is
+// none.
+func (d *Daemon) decide(ctx context.Context, s *Snapshot, o market.Order, v *opinion) (market.Bid, inventory.Amounts, *api.Screening) {
+	no := func(kind string, err error) (market.Bid, inventory.Amounts, *api.Screening) {
+		return market.Bid{}, inventory.Amounts{}, &api.Screening{Kind: kind, Reason: err.Error()}
+	}
+	claim := inventory.Of(o.Spec, d.o.Overhead)
+	if err := lease.Servable(o.Spec, d.o.Capacity.Storage); err != nil {
+		return no("ability", err)
+	}
+	if err := o.Spec.Match(s.Attributes, s.Audits); err != nil {
+		return no("attribute", err)
+	}
+	if err := d.inventory.Fits(claim); err != nil {
+		return no("resource", err)
+	}
+	denom := o.Spec.Price().Denom
+	rules, ok := s.Rules[denom]
+	if !ok {
+		return no("price", fmt.Errorf("the market takes no %s", denom))
+	}
+	if v.price.IsZero() {
+		price, err := d.o.Prices.Price(ctx, o.ID.Owner, o.Spec)
+		if err != nil {
+			v.next = time.Now().Add(again)
+			return no("price", err)
+		}
+		v.price = price
+	}
+	b := market.Bid{
+		ID: market.BidID{OrderID: o.ID, Provider: d.o.Account}, State: market.BidOpen,
+		Price: market.Price{Denom: denom, Amount: v.price}, Reclaim: o.Reclaim, Deposit: rules.MinDeposit,
+	}
+	for _, u := range o.Spec.Units {
+		b.Offer = append(b.Offer, market.Offer{Resources: u.Resources, Count: u.Count})
+	}
+	if err := o.Consider(b, rules, s.Attributes, s.Audits); err != nil {
+		return no("price", err)
+	}
+	return b, claim, nil
+}
+
+// send sends a bid, whose claim is made.
+func (d *Daemon) send(ctx context.Context, b market.Bid, claim inventory.Amounts, v *opinion) error {
+	height, err := d.o.Chain.Bid(ctx, b, d.o.BidLife)
+	if err != nil {
+		d.inventory.Drop(b.ID.String())
+		v.next = time.Now().Add(again)
+		var refused *ledger.TxError
+		if errors.As(err, &refused) {
+			d.o.Log.Warn("bid refused", "order", b.ID.OrderID.String(), "error", err)
+			return nil
+		}
+		return err
+	}
+	v.done = true
+	d.mu.Lock()
+	d.placed[b.ID.String()] = placement{claim, height}
+	d.mu.Unlock()
+	d.o.Log.Info("bid", "order", b.ID.OrderID.String(), "price", b.Price.String(), "height", height)
+	return nil
+}

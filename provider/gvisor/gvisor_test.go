@@ -1,0 +1,82 @@
+package gvisor_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/plexus-network/plexus/provider/gvisor"
+	"github.com/plexus-network/plexus/provider/oci"
+	"github.com/plexus-network/plexus/provider/runc"
+	"github.com/plexus-network/plexus/provider/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
+
+// warden is the embedded program, or skips: `go test` on a fresh clone has
+// none, and `make test` makes it.
+func warden(t testing.TB) string {
+	t.Helper()
+	path, err := gvisor.Unpack(t.TempDir())
+	if errors.Is(err, gvisor.ErrNotBuilt) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func open(t testing.TB, dir string) sandboxtest.Closer {
+	e, err := gvisor.Open(oci.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestConforms(t *testing.T) {
+	warden(t)
+	sandboxtest.Run(t, open)
+}
+
+func BenchmarkGVisor(b *testing.B) {
+	warden(b)
+	sandboxtest.Bench(b, open)
+}
+
+// BenchmarkRunc is runc watched by the same warden, for a fair comparison.
+func BenchmarkRunc(b *testing.B) {
+	shim := gvisor.Shim(warden(b))
+	sandboxtest.Bench(b, func(t testing.TB, dir string) sandboxtest.Closer {
+		e, err := runc.Open(oci.Options{Dir: dir, Shim: shim})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	})
+}
+
+func TestUnpackKeepsWhatIsThere(t *testing.T) {
+	warden(t)
+	dir := t.TempDir()
+	first, err := gvisor.Unpack(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := gvisor.Unpack(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first != second || !os.SameFile(before, after) {
+		t.Errorf("unpacked to %s and again to %s", first, second)
+	}
+}

@@ -1,0 +1,166 @@
+// Package ingress is a provider's front door for its tenants' HTTP services:
+// one address, where the Host of a request says whose it is.
+//
+// The other side of the door is a stranger on both ends: bodies, headers and
+// times are bounded by what the tenant's manifest says within the law's own
+// bounds, and a name serves one lease alone. Start at [Router].
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexus-network/plexus/market/manifest"
+)
+
+// A Route leads from names to a service's replicas.
+type Route struct {
+	Hosts    []string // names in small letters, without a port
+	HTTP     manifest.HTTPOptions
+	Backends func() []netip.AddrPort // of the replicas that run now
+}
+
+// A Router serves HTTP by routes. The zero Router knows none.
+type Router struct {
+	Log *slog.Logger // nil means no log
+
+	mu     sync.RWMutex
+	routes map[string]*route
+}
+
+type route struct {
+	Route
+	next  atomic.Uint64
+	proxy *httputil.ReverseProxy
+}
+
+// Set replaces all routes. A name that two have leads to the first.
+func (r *Router) Set(routes []Route) {
+	all := map[string]*route{}
+	for _, one := range routes {
+		to := &route{Route: one}
+		to.proxy = &httputil.ReverseProxy{
+			Rewrite:   func(p *httputil.ProxyRequest) { p.Out.URL.Scheme = "http"; p.Out.Host = p.In.Host; p.SetXForwarded() },
+			Transport: to.transport(), ErrorHandler: r.failed, FlushInterval: -1,
+			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		}
+		for _, host := range one.Hosts {
+			if all[host] == nil {
+				all[host] = to
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.routes
+	r.routes = all
+	for _, o := range old {
+		o.proxy.Transport.(*http.Transport).CloseIdleConnections()
+	}
+}
+
+// transport connects to the replicas in turn, and past those that do not
+// answer.
+func (t *route) transport() *http.Transport {
+	return &http.Transport{
+		MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second,
+		ResponseHeaderTimeout: milliseconds(t.HTTP.ReadTimeout, time.Minute),
+		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) },
+	}
+}
+
+var errNoReplica = errors.New("no replica of the service runs")
+
+func (t *route) dial(ctx context.Context) (net.Conn, error) {
+	all := t.Backends()
+	if len(all) == 0 {
+		return nil, errNoReplica
+	}
+	if t.HTTP.NextTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, milliseconds(t.HTTP.NextTimeout, time.Minute))
+		defer cancel()
+	}
+	first := t.next.Add(1)
+	var err error
+	for i := range min(len(all), int(max(t.HTTP.NextTries, 1))) {
+		to := all[(first+uint64(i))%uint64(len(all))]
+		var c net.Conn
+		d := net.Dialer{Timeout: milliseconds(t.HTTP.SendTimeout, 10*time.Second)}
+		if c, err = d.DialContext(ctx, "tcp", to.String()); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
+}
+
+// milliseconds is what a manifest says, at most the law's minute.
+func milliseconds(n uint32, otherwise time.Duration) time.Duration {
+	if n == 0 {
+		return otherwise
+	}
+	return min(time.Duration(n)*time.Millisecond, time.Minute)
+}
+
+// defaultBody is how large a request may be if a manifest does not say, as in
+// Akash's; maxBody whatever it says.
+const (
+	defaultBody = 1 << 20
+	maxBody     = 100 << 20
+)
+
+// ServeHTTP implements [http.Handler].
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	host := req.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	r.mu.RLock()
+	to := r.routes[strings.ToLower(host)]
+	r.mu.RUnlock()
+	if to == nil {
+		http.Error(w, fmt.Sprintf("nothing is served here under the name %q", host), http.StatusNotFound)
+		return
+	}
+	limit := int64(min(to.HTTP.MaxBodySize, maxBody))
+	if limit == 0 {
+		limit = defaultBody
+	}
+	if req.ContentLength > limit {
+		http.Error(w, fmt.Sprintf("a body of %d bytes, at most %d are taken", req.ContentLength, limit), http.StatusRequestEntityTooLarge)
+		return
+	}
+	req.Body = http.MaxBytesReader(w, req.Body, limit)
+	req.URL.Host = strings.ToLower(host) // keeps connections of services apart
+	to.proxy.ServeHTTP(w, req)
+}
+
+// failed answers for a service that does not.
+func (r *Router) failed(w http.ResponseWriter, req *http.Request, err error) {
+	if r.Log != nil {
+		r.Log.Debug("ingress", "host", req.Host, "error", err)
+	}
+	var large *http.MaxBytesError
+	var late net.Error
+	switch {
+	case errors.As(err, &large):
+		http.Error(w, fmt.Sprintf("the body is larger than the %d bytes that are taken", large.Limit), http.StatusRequestEntityTooLarge)
+	case errors.Is(err, errNoReplica):
+		w.Header().Set("Retry-After", "2")
+		http.Error(w, errNoReplica.Error(), http.StatusServiceUnavailable)
+	case errors.As(err, &late) && late.Timeout():
+		http.Error(w, "the service did not answer in time", http.StatusGatewayTimeout)
+	default:
+		http.Error(w, "the service cannot be reached", http.StatusBadGateway)
+	}
+}

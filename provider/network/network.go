@@ -1,0 +1,212 @@
+// Package network gives each lease a network of its own: a bridge for its
+// replicas, one network namespace per start of a replica, and the rules that
+// keep tenants away from each other, from the host and from its neighbours.
+//
+// What holds, whatever runs inside:
+//
+//   - replicas of one lease reach each other on every port;
+//   - a replica reaches the internet through the host's address, but no
+//     private, link-local, shared or multicast address, no network that the
+//     host is attached to, and not the host itself;
+//   - the host reaches a replica; the world reaches only published ports;
+//   - a replica cannot send with an address of somebody else, nor IPv6;
+//   - traffic is counted, and shaped where asked for.
+//
+// Nothing of this needs a process that lives: rules, bridges and shaping are
+// the kernel's, and stay when the provider's daemon dies. Start at [Switch].
+package network
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Options of a [Switch]. The zero value works.
+type Options struct {
+	// Prefix begins the names of all devices and of the table of rules: at
+	// most 4 letters; "" means "plx". Two switches on one machine need two
+	// prefixes and two pools.
+	Prefix string
+
+	// Pool is cut into networks of 254 addresses, one per lease; the zero
+	// Pool means 10.64.0.0/10, which is room for 16,384 leases.
+	Pool netip.Prefix
+}
+
+// A Switch is the networks of one engine's leases.
+type Switch struct {
+	prefix string
+	pool   netip.Prefix
+
+	mu       sync.Mutex
+	leases   map[int]bool
+	forwards map[Forward]netip.AddrPort
+}
+
+// A Forward is a port of this machine that is passed on to a replica.
+type Forward struct {
+	Port uint16
+	UDP  bool
+}
+
+// New prepares this machine for networks, and sets the rules for those that
+// [Switch.Restore] is told of and no others.
+func New(o Options) (*Switch, error) {
+	s := &Switch{prefix: o.Prefix, pool: o.Pool, leases: map[int]bool{}, forwards: map[Forward]netip.AddrPort{}}
+	if s.prefix == "" {
+		s.prefix = "plx"
+	}
+	if s.pool == (netip.Prefix{}) {
+		s.pool = netip.MustParsePrefix("10.64.0.0/10")
+	}
+	if len(s.prefix) > 4 {
+		return nil, fmt.Errorf("network: the prefix %q of device names has more than 4 letters", s.prefix)
+	}
+	if !s.pool.Addr().Is4() || s.pool.Bits() > 24 || s.pool != s.pool.Masked() {
+		return nil, fmt.Errorf("network: the pool %s is no IPv4 network of at least 256 addresses", s.pool)
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
+		return nil, fmt.Errorf("network: allow forwarding: %w", err)
+	}
+	return s, nil
+}
+
+// Size is how many leases have room.
+func (s *Switch) Size() int { return 1 << (24 - s.pool.Bits()) }
+
+// Restore takes up networks and forwards that an earlier process made, and
+// replaces the rules by those for them.
+func (s *Switch) Restore(leases []int, forwards map[Forward]netip.AddrPort) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, lease := range leases {
+		s.leases[lease] = true
+	}
+	for f, to := range forwards {
+		s.forwards[f] = to
+	}
+	return s.apply()
+}
+
+// Network returns the addresses of a lease, numbered from 0 to [Switch.Size].
+func (s *Switch) Network(lease int) netip.Prefix {
+	base := s.pool.Addr().As4()
+	n := uint32(base[0])<<24 | uint32(base[1])<<16 | uint32(base[2])<<8
+	n += uint32(lease) << 8
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), 0}), 24)
+}
+
+// Address returns a lease's host-th address. 1 is the gateway, 2 to 254 are
+// replicas'.
+func (s *Switch) Address(lease, host int) netip.Addr {
+	a := s.Network(lease).Addr().As4()
+	a[3] = byte(host)
+	return netip.AddrFrom4(a)
+}
+
+func (s *Switch) bridge(lease int) string { return fmt.Sprintf("%s%d", s.prefix, lease) }
+
+func (s *Switch) veth(lease, host int) string { return fmt.Sprintf("%s%dv%d", s.prefix, lease, host) }
+
+// Open makes a lease's network. One that is there is mended.
+func (s *Switch) Open(lease int) error {
+	name := s.bridge(lease)
+	link, err := netlink.LinkByName(name)
+	var absent netlink.LinkNotFoundError
+	if errors.As(err, &absent) {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = name
+		err = netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
+		if err == nil {
+			link, err = netlink.LinkByName(name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("network: bridge %s: %w", name, err)
+	}
+	// IPv6 is off before the bridge is up. A kernel without IPv6 has no file.
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0o644)
+	// The rules come first: a bridge is never up without them.
+	if err := s.change(func() { s.leases[lease] = true }); err != nil {
+		return err
+	}
+	gateway := &netlink.Addr{IPNet: &net.IPNet{IP: s.Address(lease, 1).AsSlice(), Mask: net.CIDRMask(24, 32)}}
+	if err := netlink.AddrReplace(link, gateway); err != nil {
+		return fmt.Errorf("network: address of %s: %w", name, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("network: start %s: %w", name, err)
+	}
+	return nil
+}
+
+// Close takes a lease's network away; one that is gone is no error.
+func (s *Switch) Close(lease int) error {
+	err := deleteLink(s.bridge(lease))
+	return errors.Join(err, s.change(func() {
+		delete(s.leases, lease)
+		for f, to := range s.forwards {
+			if s.Network(lease).Contains(to.Addr()) {
+				delete(s.forwards, f)
+			}
+		}
+	}))
+}
+
+// Publish passes ports of this machine on to replicas. A port that is passed
+// on elsewhere already is an error, and then none is.
+func (s *Switch) Publish(forwards map[Forward]netip.AddrPort) error {
+	if len(forwards) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f, to := range forwards {
+		if was, taken := s.forwards[f]; taken && was != to {
+			return fmt.Errorf("network: port %d of this machine is another workload's", f.Port)
+		}
+	}
+	maps.Copy(s.forwards, forwards)
+	return s.apply()
+}
+
+// Withdraw undoes every Publish to an address.
+func (s *Switch) Withdraw(from netip.Addr) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.forwards)
+	maps.DeleteFunc(s.forwards, func(_ Forward, to netip.AddrPort) bool { return to.Addr() == from })
+	if len(s.forwards) == before {
+		return nil
+	}
+	return s.apply()
+}
+
+func (s *Switch) change(edit func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	edit()
+	return s.apply()
+}
+
+func deleteLink(name string) error {
+	link, err := netlink.LinkByName(name)
+	var absent netlink.LinkNotFoundError
+	if errors.As(err, &absent) {
+		return nil
+	}
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil {
+		return fmt.Errorf("network: delete %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,21 @@
+package runc_test
+
+import (
+	"testing"
+
+	"github.com/plexus-network/plexus/provider/oci"
+	"github.com/plexus-network/plexus/provider/runc"
+	"github.com/plexus-network/plexus/provider/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
+
+func open(t testing.TB, dir string) sandboxtest.Closer {
+	e, err := runc.Open(oci.Options{Dir: dir, Shim: sandboxtest.Shim(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestConforms(t *testing.T) { sandboxtest.Run(t, open) }
