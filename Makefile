@@ -6,7 +6,7 @@ export CGO_CFLAGS   := -O3 -g0 -march=$(FLAVOUR) $(NOAMX) -DGGML_USE_CPU_REPACK
 export CGO_CXXFLAGS := $(CGO_CFLAGS)
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test compat-test sim accelerator accelerator-test
+.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test compat-test sim accelerator accelerator-test warden sandbox-test
 
 # What the machine's graphics processors compute with: cuda, hip or vulkan. It
 # takes cmake and that maker's development kit.
@@ -14,11 +14,13 @@ ACCELERATOR ?= cuda
 CMAKE_OUT   := bin/accelerator
 
 up: build ; bin/plexus up $(ARGS)
-build: warden ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
-.PHONY: warden
-# gVisor and the containers' shim: a program without cgo, compressed into plexus.
+build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
+# gVisor and the containers' shim: a program without cgo, compressed into the
+# plexus that is built next. Who rents out a machine needs it.
 warden: ; test "$$(uname)" != Linux || { CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/warden ./provider/warden && gzip -9nc bin/warden >provider/gvisor/program/warden.gz; }
-test: warden ; go test ./...
+test: ; go test ./...
+# Hostile workloads in both sandboxes, and a rental from SDL to refund: as root.
+sandbox-test: warden build ; PLEXUS_SANDBOX=1 go test -count=1 ./provider/... && PLEXUS_SANDBOX=1 go test -count=1 -v -run EndToEndRent ./cmd/plexus -e2e
 race: ; go test -race $(RACE)
 lint: ; $(TOOL) buf lint && $(TOOL) golangci-lint run --allow-parallel-runners ./...
 fmt: ; $(TOOL) gofumpt -w $$(git ls-files '*.go' | grep -v '\.pb\.')

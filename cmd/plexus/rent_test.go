@@ -49,8 +49,8 @@ func TestEndToEndRent(t *testing.T) {
 	if !*endToEnd {
 		t.Skip("takes minutes: run it with -e2e")
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("containers need root")
+	if os.Getenv("PLEXUS_SANDBOX") == "" || os.Geteuid() != 0 {
+		t.Skip("make sandbox-test runs containers, as root")
 	}
 	if os.Getenv(insideRent) == "" {
 		again := exec.Command("/proc/self/exe", "-test.run=^TestEndToEndRent$", "-test.v", "-e2e")

@@ -2,7 +2,7 @@
 // answers their system calls, so that the host's kernel is out of their reach.
 //
 // gVisor is part of the plexus binary, as the program of provider/warden,
-// which `make build` compiles and compresses into this package. It needs no
+// which `make warden` compiles and compresses into this package. It needs no
 // KVM (its platform is systrap) and nothing installed. See that program for
 // why it is one of its own.
 package gvisor
@@ -26,13 +26,13 @@ import (
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
-// program holds warden.gz when `make build` has put it there.
+// program holds warden.gz when `make warden` has put it there.
 //
 //go:embed all:program
 var program embed.FS
 
 // ErrNotBuilt means that this binary was compiled without the sandbox.
-var ErrNotBuilt = errors.New("gvisor: this plexus was built without its sandbox: build it with `make build`, or `make warden` first")
+var ErrNotBuilt = errors.New("gvisor: this plexus was built without its sandbox: build it with `make warden build`")
 
 // What the sandbox itself takes of a replica's control group. Memory was
 // measured at 20 to 30 MB for a sandbox that does nothing; its threads come and

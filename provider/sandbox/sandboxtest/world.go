@@ -80,6 +80,8 @@ func Shim(t testing.TB) []string {
 // unable says why containers cannot run here, or "".
 func unable() string {
 	switch {
+	case os.Getenv("PLEXUS_SANDBOX") == "":
+		return "hostile workloads run where PLEXUS_SANDBOX is set, as make sandbox-test does"
 	case os.Geteuid() != 0:
 		return "containers need root"
 	case os.Getenv(inside) == "":
