@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { sandboxtest.Main(m) }
 
 // warden is the embedded program, or skips: `go test` on a fresh clone has
-// none, and `make test` makes it.
+// none, and `make warden` makes one.
 func warden(t testing.TB) string {
 	t.Helper()
 	path, err := gvisor.Unpack(t.TempDir())
