@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func convene(t *testing.T, folder string) *court {
 	go func() {
 		ended <- Up(ctx, UpOptions{
 			Home: folder, Validators: 4, Miners: 1, Cheats: []text.Behaviour{text.SmallerModel},
-			BlockTime: 250 * time.Millisecond, Tempo: 8, Threads: 1, Worker: os.Args[:1],
+			BlockTime: 250 * time.Millisecond, Tempo: 24, Threads: 1, Worker: os.Args[:1],
 			HTTP: "127.0.0.1:0", GRPC: "127.0.0.1:0", RPC: "127.0.0.1:0", REST: "127.0.0.1:0",
 			Say: func(news, _ string) {
 				if news == "neurons" {
@@ -118,7 +119,7 @@ func (c *court) member(name string) (member, int) {
 
 // TestValidatorsDoTheirDuty runs a network that nobody operates: the miner with
 // the smaller model is reported, convicted and expelled; an honest one that is
-// accused falsely is acquitted; and the seeds of audits are shown, after a
+// accused falsely is acquitted; and the seeds of audits are shown, over a
 // restart too.
 func TestValidatorsDoTheirDuty(t *testing.T) {
 	if testing.Short() {
@@ -127,9 +128,10 @@ func TestValidatorsDoTheirDuty(t *testing.T) {
 	c := convene(t, t.TempDir())
 	c.checkConviction()
 	c.checkAcquittal()
+	bound := c.bound()
 	c.stop()
 	c = convene(t, c.home)
-	c.checkAudits()
+	c.checkAudits(bound)
 }
 
 // checkConviction waits for the cheat's conviction.
@@ -196,22 +198,49 @@ func (c *court) checkAcquittal() {
 	}
 }
 
-// checkAudits waits until every validator has shown seeds again after the
-// restart. That none is missed is tested where time is not the machine's
-// (subnet/text/duty).
-func (c *court) checkAudits() {
+// bound waits until every validator is bound to a seed that it has not shown,
+// and returns the epochs of these by account.
+func (c *court) bound() map[string][]uint64 {
 	c.Helper()
+	all := map[string][]uint64{}
 	for _, m := range c.record.Members {
 		if m.Role != validatorRole {
 			continue
 		}
-		before, err := c.chain.Conduct(c.Context(), textNetuid, m.Account)
-		if err != nil {
-			c.Fatal(err)
-		}
-		c.await(m.Name+" shows its seeds", func() (bool, error) {
-			now, err := c.chain.Conduct(c.Context(), textNetuid, m.Account)
-			return now.Revealed >= before.Revealed+2, err
+		c.await(m.Name+" commits to a seed", func() (bool, error) {
+			audits, err := c.chain.Audits(c.Context(), textNetuid, m.Account)
+			all[m.Account] = nil
+			for _, a := range audits {
+				if len(a.Seed) == 0 {
+					all[m.Account] = append(all[m.Account], a.Epoch)
+				}
+			}
+			return len(all[m.Account]) > 0, err
 		})
+	}
+	return all
+}
+
+// checkAudits waits until the validators have shown the seeds that they were
+// bound to before the restart, and one more that they committed to after it,
+// and checks that none was missed.
+func (c *court) checkAudits(bound map[string][]uint64) {
+	c.Helper()
+	for account, epochs := range bound {
+		epochs = append(epochs, slices.Max(epochs)+1)
+		c.await(account+" shows its seeds", func() (bool, error) {
+			audits, err := c.chain.Audits(c.Context(), textNetuid, account)
+			shown := 0
+			for _, a := range audits {
+				if slices.Contains(epochs, a.Epoch) && len(a.Seed) > 0 {
+					shown++
+				}
+			}
+			return shown == len(epochs), err
+		})
+		did, err := c.chain.Conduct(c.Context(), textNetuid, account)
+		if err != nil || did.Missed != 0 || int(did.Revealed) < len(epochs) {
+			c.Errorf("%s: %+v, %v; want no seed missed", account, did, err)
+		}
 	}
 }
