@@ -63,7 +63,7 @@ and be paid by the block.
   plexus provider status
 
 It needs root, the programs nft and mkfs.ext4, and a Linux of these days; gVisor,
-the sandbox, is part of plexus. See docs/provide.md.`,
+the sandbox, is part of a plexus that make warden build made. See docs/provide.md.`,
 	}
 	s.flags(cmd)
 	cmd.AddCommand(s.initCmd(), s.runCmd(), s.statusCmd())
