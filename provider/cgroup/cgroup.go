@@ -1,9 +1,9 @@
 // Package cgroup reads what the kernel counts for a group of processes, on
 // both versions of its interface.
 //
-// Groups are made and deleted by the OCI runtimes; this package only looks at
-// them, and moves a process out of its service's group so that it survives a
-// restart of the service. A path is relative to the hierarchy's root and
+// Groups are made and deleted by the OCI runtimes; this package looks at them,
+// changes their share of the processor, and moves a process out of its
+// service's group so that it survives a restart of the service. A path is relative to the hierarchy's root and
 // begins with a slash.
 package cgroup
 
@@ -110,6 +110,26 @@ func readV1(path string) (Usage, error) {
 		Pids:   pids,
 		OOM:    control["oom_kill"],
 	}, nil
+}
+
+// Period is that of every processor limit, in microseconds.
+const Period = 100_000
+
+// Quota is how many microseconds of each [Period] a group may compute that has
+// a number of thousandths of a core. The kernel takes no fewer than 1,000.
+func Quota(cpu int64) int64 { return max(cpu*Period/1000, 1000) }
+
+// Limit changes the processor time of the group at path to a number of
+// thousandths of a core.
+func Limit(path string, cpu int64) error {
+	if V2() {
+		return os.WriteFile(filepath.Join(mount, path, "cpu.max"), fmt.Appendf(nil, "%d %d", Quota(cpu), Period), 0o644)
+	}
+	dir := filepath.Join(mount, "cpu", path)
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "cpu.cfs_period_us"), fmt.Append(nil, Period), 0o644),
+		os.WriteFile(filepath.Join(dir, "cpu.cfs_quota_us"), fmt.Append(nil, Quota(cpu)), 0o644),
+	)
 }
 
 // Join moves process pid into the group at path in every hierarchy, making

@@ -115,8 +115,10 @@ func (s *Switch) bridge(lease int) string { return fmt.Sprintf("%s%d", s.prefix,
 
 func (s *Switch) veth(lease, host int) string { return fmt.Sprintf("%s%dv%d", s.prefix, lease, host) }
 
-// Open makes a lease's network. One that is there is mended.
-func (s *Switch) Open(lease int) error {
+// Open makes a lease's network, and passes ports of this machine on to its
+// replicas. A network that is there is mended. A port that is passed on
+// elsewhere already is an error, and then none is.
+func (s *Switch) Open(lease int, forwards map[Forward]netip.AddrPort) error {
 	name := s.bridge(lease)
 	link, err := netlink.LinkByName(name)
 	var absent netlink.LinkNotFoundError
@@ -134,7 +136,7 @@ func (s *Switch) Open(lease int) error {
 	// IPv6 is off before the bridge is up. A kernel without IPv6 has no file.
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0o644)
 	// The rules come first: a bridge is never up without them.
-	if err := s.change(func() { s.leases[lease] = true }); err != nil {
+	if err := s.admit(lease, forwards); err != nil {
 		return err
 	}
 	gateway := &netlink.Addr{IPNet: &net.IPNet{IP: s.Address(lease, 1).AsSlice(), Mask: net.CIDRMask(24, 32)}}
@@ -160,12 +162,8 @@ func (s *Switch) Close(lease int) error {
 	}))
 }
 
-// Publish passes ports of this machine on to replicas. A port that is passed
-// on elsewhere already is an error, and then none is.
-func (s *Switch) Publish(forwards map[Forward]netip.AddrPort) error {
-	if len(forwards) == 0 {
-		return nil
-	}
+// admit sets the rules for a lease and its forwards.
+func (s *Switch) admit(lease int, forwards map[Forward]netip.AddrPort) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for f, to := range forwards {
@@ -173,11 +171,12 @@ func (s *Switch) Publish(forwards map[Forward]netip.AddrPort) error {
 			return fmt.Errorf("network: port %d of this machine is another workload's", f.Port)
 		}
 	}
+	s.leases[lease] = true
 	maps.Copy(s.forwards, forwards)
 	return s.apply()
 }
 
-// Withdraw undoes every Publish to an address.
+// Withdraw takes away all forwards to an address.
 func (s *Switch) Withdraw(from netip.Addr) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,11 +8,13 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/plexus-network/plexus/provider/cgroup"
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
-// period is the CPU quota's, in microseconds.
-const period = 100_000
+// starting is the least part of a processor, in thousandths, that a runtime has
+// for its own start. The shim then sets the replica's own limit.
+const starting = 1000
 
 // defaultPids is a replica's limit where the workload names none.
 const defaultPids = 1024
@@ -133,9 +135,9 @@ func bind(from, to string, readOnly bool) specs.Mount {
 
 func (e *Engine) resources(w sandbox.Workload) *specs.LinuxResources {
 	memory := w.Memory + w.Shm + e.runtime.Memory
-	quota := max(w.CPU*period/1000, 1000) // the kernel's least
+	quota := cgroup.Quota(max(w.CPU, starting))
 	share := uint64(max(w.CPU*1024/1000, 2))
-	every := uint64(period)
+	every := uint64(cgroup.Period)
 	pids := w.Pids
 	if pids == 0 {
 		pids = defaultPids

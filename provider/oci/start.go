@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/plexus-network/plexus/provider/disk"
 	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/sandbox"
@@ -97,27 +99,37 @@ func (e *Engine) start(ctx context.Context, w sandbox.Workload, dir string) erro
 	if err := writeJSON(filepath.Join(dir, workloadFile), w); err != nil {
 		return err
 	}
-	if err := e.disks(w, dir); err != nil {
+	waiting, err := shim.Spawn(e.o.Shim, dir)
+	if err != nil {
 		return err
 	}
-	if err := e.connect(w, b, dir); err != nil {
+	defer waiting.Close()
+	var both errgroup.Group // each waits for programs and for the kernel
+	both.Go(func() error { return e.disks(w, dir) })
+	both.Go(func() error { return e.connect(w, b, dir) })
+	if err := both.Wait(); err != nil {
 		return err
 	}
+	if err := e.plan(w, dir); err != nil {
+		return err
+	}
+	return waiting.Go(ctx)
+}
+
+// plan writes down what the shim is to do.
+func (e *Engine) plan(w sandbox.Workload, dir string) error {
 	if err := writeJSON(filepath.Join(dir, bundleName, "config.json"), e.spec(w, dir)); err != nil {
 		return err
 	}
 	scratch := filepath.Join(dir, scratchName)
-	plan := shim.Plan{
+	return shim.WritePlan(dir, shim.Plan{
 		Container: container(w.ID),
 		Runtime:   append(e.global(), e.runtime.Flags(w, scratch)...),
 		Bundle:    filepath.Join(dir, bundleName),
 		Cgroup:    cgroupPath(w.ID),
+		CPU:       w.CPU,
 		LogBytes:  e.o.LogBytes,
-	}
-	if err := shim.WritePlan(dir, plan); err != nil {
-		return err
-	}
-	return shim.Spawn(ctx, e.o.Shim, dir)
+	})
 }
 
 // disks makes and mounts what the replica writes to.
@@ -151,15 +163,11 @@ func (e *Engine) disks(w sandbox.Workload, dir string) error {
 
 // connect makes the replica's network.
 func (e *Engine) connect(w sandbox.Workload, b booking, dir string) error {
-	if err := e.net.Open(b.Number); err != nil {
-		return err
-	}
 	host := b.Hosts[replica(w.ID)]
-	plug := network.Plug{Lease: b.Number, Host: host, Pin: filepath.Join(dir, netnsName), Rate: w.Egress}
-	if err := e.net.Plug(plug); err != nil {
+	if err := e.net.Open(b.Number, e.forwards(w, e.net.Address(b.Number, host))); err != nil {
 		return err
 	}
-	return e.net.Publish(e.forwards(w, e.net.Address(b.Number, host)))
+	return e.net.Plug(network.Plug{Lease: b.Number, Host: host, Pin: filepath.Join(dir, netnsName), Rate: w.Egress})
 }
 
 // fail cleans up after a Start that failed for cause, which it writes down.

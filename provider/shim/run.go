@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -36,12 +37,21 @@ const Wardens = "/plexus/wardens"
 // deletion bounds how long a runtime may take to clean up after a container.
 const deletion = 30 * time.Second
 
-// Run is a shim's life: it starts the container that dir's plan describes,
-// answers on answer, and returns when the container has ended and its record
-// is written.
-func Run(dir string, answer io.WriteCloser) error {
+// Run is a shim's life: at a byte on word it starts the container that dir's
+// plan describes, answers on answer, and returns when the container has ended
+// and its record is written. If word ends without one, so does Run.
+func Run(dir string, word io.Reader, answer io.WriteCloser) error {
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGPIPE)
 	debug.SetGCPercent(20) // thousands of these may run
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become a reaper: %w", err)
+	}
+	// A service manager that stops the daemon kills the daemon's group. Where
+	// the move is refused, the daemon's unit must say KillMode=process.
+	_ = cgroup.Join(Wardens, os.Getpid())
+	if _, err := io.ReadFull(word, make([]byte, 1)); err != nil {
+		return nil // the daemon thought better of it
+	}
 	s := watch{dir: dir}
 	err := s.start()
 	text := ready
@@ -75,12 +85,6 @@ func (s *watch) start() (err error) {
 	if err := readJSON(filepath.Join(s.dir, planFile), &s.plan); err != nil {
 		return err
 	}
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("become a reaper: %w", err)
-	}
-	// A service manager that stops the daemon kills the daemon's group. Where
-	// the move is refused, the daemon's unit must say KillMode=process.
-	_ = cgroup.Join(Wardens, os.Getpid())
 	if s.log, err = journal.Open(s.dir, s.plan.LogBytes); err != nil {
 		return err
 	}
@@ -112,6 +116,11 @@ func (s *watch) launch() error {
 	cmd.Stdout, cmd.Stderr = writing[0], writing[1]
 	if err := cmd.Run(); err != nil {
 		return s.explain(err, writing)
+	}
+	// The runtime's own start may take more than the container is to have. A
+	// container that has ended already may have no group.
+	if err := cgroup.Limit(s.plan.Cgroup, s.plan.CPU); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("limit the processor: %w", err), s.delete())
 	}
 	pid, err := os.ReadFile(filepath.Join(s.dir, pidFile))
 	if err != nil {

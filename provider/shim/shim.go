@@ -35,7 +35,8 @@ type Plan struct {
 	Container string   // the runtime's name for it
 	Runtime   []string // the runtime's command line before its subcommand
 	Bundle    string   // the OCI bundle
-	Cgroup    string   // the container's control group, for its OOM kills
+	Cgroup    string   // the container's control group
+	CPU       int64    // thousandths of a core that the group has once the container runs
 	LogBytes  int64    // of the journal, both files together
 }
 

@@ -31,7 +31,7 @@ func main() {
 	}
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "shim":
-		if err := shim.Run(os.Args[2], os.NewFile(shim.Ready, "ready")); err != nil {
+		if err := shim.Run(os.Args[2], os.Stdin, os.NewFile(shim.Ready, "ready")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

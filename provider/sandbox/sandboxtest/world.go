@@ -33,7 +33,7 @@ func Main(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	if len(os.Args) == 3 && os.Args[1] == shimArg {
-		if err := shim.Run(os.Args[2], os.NewFile(shim.Ready, "ready")); err != nil {
+		if err := shim.Run(os.Args[2], os.Stdin, os.NewFile(shim.Ready, "ready")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
