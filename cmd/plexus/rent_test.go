@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,10 +32,13 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
 	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/provider/gvisor"
+	"github.com/plexus-network/plexus/provider/oci"
+	"github.com/plexus-network/plexus/provider/runc"
 )
 
 // insideRent marks a test binary that runs in namespaces of its own.
@@ -46,25 +50,33 @@ var rentEngines = []string{"gvisor", "runc"}
 // TestEndToEndRent is a rental from its SDL to its refund, in real processes
 // and real containers, with the provider killed in the middle.
 func TestEndToEndRent(t *testing.T) {
+	apart(t, func() {
+		for _, engine := range rentEngines {
+			t.Run(engine, func(t *testing.T) { newRental(t, engine).whole() })
+		}
+	})
+}
+
+// apart runs a test in network and mount namespaces of its own, or skips it.
+func apart(t *testing.T, test func()) {
+	t.Helper()
 	if !*endToEnd {
 		t.Skip("takes minutes: run it with -e2e")
 	}
 	if os.Getenv("PLEXUS_SANDBOX") == "" || os.Geteuid() != 0 {
 		t.Skip("make sandbox-test runs containers, as root")
 	}
-	if os.Getenv(insideRent) == "" {
-		again := exec.Command("/proc/self/exe", "-test.run=^TestEndToEndRent$", "-test.v", "-e2e")
-		again.Stdout, again.Stderr = t.Output(), t.Output()
-		again.Env = append(os.Environ(), insideRent+"=1")
-		again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
-		if err := again.Run(); err != nil {
-			t.Fatalf("in namespaces of its own: %v", err)
-		}
+	if os.Getenv(insideRent) != "" {
+		furnish(t)
+		test()
 		return
 	}
-	furnish(t)
-	for _, engine := range rentEngines {
-		t.Run(engine, func(t *testing.T) { newRental(t, engine).whole() })
+	again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-e2e")
+	again.Stdout, again.Stderr = t.Output(), t.Output()
+	again.Env = append(os.Environ(), insideRent+"=1")
+	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	if err := again.Run(); err != nil {
+		t.Fatalf("in namespaces of its own: %v", err)
 	}
 }
 
@@ -106,6 +118,7 @@ type rental struct {
 	tenant   string // address
 	seller   string // address
 	port     int
+	door     string // the ingress's address
 }
 
 func newRental(t *testing.T, engine string) *rental {
@@ -222,8 +235,51 @@ func (r *rental) push() string {
 	return ref
 }
 
-// provide starts the provider and waits until it bids.
-func (r *rental) provide() {
+// open registers the provider and starts it.
+func (r *rental) open(options ...string) {
+	api := fmt.Sprintf("127.0.0.1:%d", r.port+20)
+	r.door = fmt.Sprintf("127.0.0.1:%d", r.port+21)
+	r.plexus("seller", append([]string{
+		"provider", "init", "--engine", r.engine, "--host-uri", "https://" + api, "--listen", api, "--ingress", r.door,
+		"--domain", "rent.test", "--attribute", "region=here", "--private-registries", "--cpu", "1000", "--memory", "512Mi", "--storage", "512Mi",
+	}, options...)...)
+	r.t.Cleanup(r.clear)
+	r.provide()
+}
+
+// clear ends the provider and whatever it still runs.
+func (r *rental) clear() {
+	r.kill()
+	open := gvisor.Open
+	if r.engine == "runc" {
+		shim, err := gvisor.Unpack(r.t.TempDir())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		open = func(o oci.Options) (*oci.Engine, error) { o.Shim = gvisor.Shim(shim); return runc.Open(o) }
+	}
+	engine, err := open(oci.Options{Dir: filepath.Join(r.home("seller"), "provider", "engine")})
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	ctx := context.Background()
+	all, err := engine.List(ctx)
+	if err != nil {
+		r.t.Error(err)
+	}
+	for _, s := range all {
+		if err := engine.Release(ctx, s.ID.Lease); err != nil {
+			r.t.Error(err)
+		}
+	}
+	if err := engine.Destroy(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// start starts the provider.
+func (r *rental) start() {
 	t := r.t
 	t.Helper()
 	r.provider = exec.Command("plexus", "provider", "run")
@@ -234,6 +290,12 @@ func (r *rental) provide() {
 	if err := r.provider.Start(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// provide starts the provider and waits until it bids.
+func (r *rental) provide() {
+	r.t.Helper()
+	r.start()
 	r.wait("the provider to bid", func() bool {
 		var s struct{ Bidding bool }
 		out, _, err := r.try("seller", "provider", "status", "--json")
@@ -319,15 +381,8 @@ func (r *rental) client() *ledger.Client {
 // whole goes through a rental.
 func (r *rental) whole() {
 	t := r.t
-	api, door := fmt.Sprintf("127.0.0.1:%d", r.port+20), fmt.Sprintf("127.0.0.1:%d", r.port+21)
-	r.plexus("seller", "provider", "init", "--engine", r.engine, "--host-uri", "https://"+api, "--listen", api, "--ingress", door,
-		"--domain", "rent.test", "--attribute", "region=here", "--private-registries", "--cpu", "1000", "--memory", "512Mi", "--storage", "512Mi")
-	t.Cleanup(func() {
-		r.kill()
-		// gVisor pins an empty network namespace for its file servers.
-		_ = unix.Unmount(filepath.Join(r.home("seller"), "provider/engine/runtime/null-netns"), unix.MNT_DETACH) // runc pins none
-	})
-	r.provide()
+	r.open()
+	door := r.door
 	l := r.client()
 	before := r.balances(l)
 
@@ -488,29 +543,36 @@ func (r *rental) balances(l *ledger.Client) [2]coin.Amount {
 	return [2]coin.Amount{tenant, seller}
 }
 
+// lease is a deployment's first lease as the chain has it.
+func (r *rental) lease(l *ledger.Client, d deployed) marketv1.Lease {
+	r.t.Helper()
+	id, err := market.ParseBidID(d.Leases[0].ID)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	resp, err := l.Market().Lease(r.t.Context(), id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return resp.Lease
+}
+
 // books checks the money to the unit: the tenant paid what the lease paid out,
 // and the provider got it less the network's part.
 func (r *rental) books(l *ledger.Client, before [2]coin.Amount, d deployed) {
 	t := r.t
 	t.Helper()
 	after := r.balances(l)
-	id, err := market.ParseBidID(d.Leases[0].ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lease, err := l.Market().Lease(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	paid := coin.Amount(lease.Lease.Paid)
-	blocks := uint64(lease.Lease.Closed - lease.Lease.Opened)
-	price, err := market.ParseExact(lease.Lease.Price.Amount)
+	lease := r.lease(l, d)
+	paid := coin.Amount(lease.Paid)
+	blocks := uint64(lease.Closed - lease.Opened)
+	price, err := market.ParseExact(lease.Price.Amount)
 	if err != nil {
 		t.Fatal(err)
 	}
 	earned, _ := price.Times(blocks)
 	if paid == 0 || coin.Amount(earned.Floor()) != paid {
-		t.Errorf("%d blocks at %s paid %d", blocks, lease.Lease.Price.Amount, paid)
+		t.Errorf("%d blocks at %s paid %d", blocks, lease.Price.Amount, paid)
 	}
 	if before[0]-after[0] != paid {
 		t.Errorf("the tenant is poorer by %d, the lease paid %d", before[0]-after[0], paid)
