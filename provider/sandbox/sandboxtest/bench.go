@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
@@ -29,6 +30,7 @@ func Bench(b *testing.B, open Opener) {
 		b.Skip(err)
 	}
 	b.Run("plain-runc-run", k.benchPlain)
+	b.Run("plain-podman-run", k.benchPodman)
 	b.Run("start", k.benchStart)
 	b.Run("idle", k.benchIdle)
 	if err := k.engine.Destroy(); err != nil {
@@ -61,6 +63,23 @@ func (k *kit) benchPlain(b *testing.B) {
 	}
 	for n := 0; b.Loop(); n++ {
 		if out, err := exec.Command("runc", "run", "--bundle", bundle, fmt.Sprint("plain-", n)).CombinedOutput(); err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
+	}
+}
+
+// benchPodman is `podman run` of the same unpacked image by the same runc, with
+// no network.
+func (k *kit) benchPodman(b *testing.B) {
+	if _, err := exec.LookPath("podman"); err != nil {
+		b.Skip(err)
+	}
+	dir := b.TempDir()
+	b.Cleanup(func() { _ = unix.Unmount(filepath.Join(dir, "overlay"), unix.MNT_DETACH) }) // podman's store mounts itself
+	for b.Loop() {
+		cmd := exec.Command("podman", "--root", dir, "--runroot", dir, "--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none",
+			"run", "--rm", "--network", "none", "--log-driver", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--rootfs", k.image.Root, "/tenant", "info")
+		if out, err := cmd.CombinedOutput(); err != nil {
 			b.Fatalf("%v: %s", err, out)
 		}
 	}
