@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/plexus-network/plexus/provider/disk"
@@ -94,7 +95,8 @@ func (e *Engine) start(ctx context.Context, w sandbox.Workload, dir string) erro
 	if err := os.MkdirAll(filepath.Join(dir, bundleName), 0o711); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(dir, workloadFile), w); err != nil {
+	granted, err := e.grant(ctx, w, dir)
+	if err != nil {
 		return err
 	}
 	if err := e.disks(w, dir); err != nil {
@@ -103,13 +105,13 @@ func (e *Engine) start(ctx context.Context, w sandbox.Workload, dir string) erro
 	if err := e.connect(w, b, dir); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(dir, bundleName, "config.json"), e.spec(w, dir)); err != nil {
+	if err := writeJSON(filepath.Join(dir, bundleName, "config.json"), e.spec(w, granted.Grant, dir)); err != nil {
 		return err
 	}
 	scratch := filepath.Join(dir, scratchName)
 	plan := shim.Plan{
 		Container: container(w.ID),
-		Runtime:   append(e.global(), e.runtime.Flags(w, scratch)...),
+		Runtime:   slices.Concat(e.global(), e.runtime.Flags(w, scratch), granted.flags),
 		Bundle:    filepath.Join(dir, bundleName),
 		Cgroup:    cgroupPath(w.ID),
 		LogBytes:  e.o.LogBytes,
