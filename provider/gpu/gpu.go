@@ -53,7 +53,7 @@ func Find(ctx context.Context, root string) (Machine, error) {
 	if err != nil || len(numbers) == 0 {
 		return m, err
 	}
-	if m.Driver, err = driverVersion(root); err != nil {
+	if m.Driver, err = Driver(root); err != nil {
 		return m, err
 	}
 	told := informed(root)
@@ -141,8 +141,9 @@ func nodes(root string) ([]int, error) {
 
 var isVersion = regexp.MustCompile(`\b[0-9]{3,4}\.[0-9]{2,3}(\.[0-9]{2,3})?\b`)
 
-// driverVersion reads the version of the loaded driver.
-func driverVersion(root string) (string, error) {
+// Driver returns the version of the driver that is loaded on the machine whose
+// root folder is root.
+func Driver(root string) (string, error) {
 	for _, file := range []string{"proc/driver/nvidia/version", "sys/module/nvidia/version"} {
 		text, err := os.ReadFile(filepath.Join(root, file))
 		if errors.Is(err, fs.ErrNotExist) {

@@ -64,9 +64,22 @@ func marketed(mebibytes int64) int64 {
 	return (mebibytes + 1023) >> 10 << 30
 }
 
-// Parse reads a device as an operator names it: its number and kind, as
+// MarshalText writes a device as an operator names it: its number and kind, as
 // "0=nvidia/h100/80Gi/sxm".
-func Parse(text string) (Device, error) {
+func (d Device) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "%d=%s/%s/%dGi/%s", d.Number, d.Vendor, d.Model, d.Memory>>30, d.Interface), nil
+}
+
+// UnmarshalText reads what [Device.MarshalText] writes.
+func (d *Device) UnmarshalText(text []byte) error {
+	read, err := parse(string(text))
+	if err == nil {
+		*d = read
+	}
+	return err
+}
+
+func parse(text string) (Device, error) {
 	var d Device
 	number, kind, _ := strings.Cut(text, "=")
 	n, err := strconv.Atoi(number)
