@@ -5,8 +5,8 @@ import (
 	"os"
 	"testing"
 
-	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/gpu"
+	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/runc"
 	"github.com/plexus-network/plexus/provider/sandbox/sandboxtest"

@@ -173,6 +173,7 @@ type Status struct {
 	Code    int       // the exit code; 128 + n if signal n killed it
 	Reason  Reason    // why it ended; "" while it runs
 	Detail  string    // for people: what went wrong, if anything did
+	GPUs    []GPU     // that it has, while it is starting or runs
 }
 
 // A Reason says why a replica does not run.

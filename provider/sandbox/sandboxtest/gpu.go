@@ -164,7 +164,7 @@ func (k *kit) exclusive(t *testing.T, open GPUOpener, g *gpu.Kit) {
 		t.Fatal(err)
 	}
 	k.engine = open(t, filepath.Join(k.dir, "engine"), g)
-	if s, err := k.engine.Status(t.Context(), first.ID); err != nil || s.State != sandbox.Running {
+	if s, err := k.engine.Status(t.Context(), first.ID); err != nil || s.State != sandbox.Running || len(s.GPUs) != 1 || s.GPUs[0] != h100(0) {
 		t.Errorf("after a restart: %+v, %v", s, err)
 	}
 	refused()
