@@ -6,7 +6,7 @@ export CGO_CFLAGS   := -O3 -g0 -march=$(FLAVOUR) $(NOAMX) -DGGML_USE_CPU_REPACK
 export CGO_CXXFLAGS := $(CGO_CFLAGS)
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test compat-test sim accelerator accelerator-test warden sandbox-test
+.PHONY: up build test race lint fmt gen gen-check web web-check web-test model bench e2e client client-test compat-test sim accelerator accelerator-test warden sandbox-test gpu-test
 
 # What the machine's graphics processors compute with: cuda, hip or vulkan. It
 # takes cmake and that maker's development kit.
@@ -21,6 +21,9 @@ warden: ; test "$$(uname)" != Linux || { CGO_ENABLED=0 go build -trimpath -ldfla
 test: ; go test ./...
 # Hostile workloads in both sandboxes, and a rental from SDL to refund: as root.
 sandbox-test: warden build ; PLEXUS_SANDBOX=1 go test -count=1 ./provider/gvisor ./provider/runc && PLEXUS_SANDBOX=1 go test -count=1 -v -run EndToEndRent ./cmd/plexus -e2e
+# What a machine with a graphics processor needs to test the sandboxes, in
+# bin/gpu: it is copied there and run as root by `bin/gpu/gpu.sh run`.
+gpu-test: ; sh provider/gvisor/gpu.sh build
 race: ; go test -race $(RACE)
 lint: ; $(TOOL) buf lint && $(TOOL) golangci-lint run --allow-parallel-runners ./...
 fmt: ; $(TOOL) gofumpt -w $$(git ls-files '*.go' | grep -v '\.pb\.')

@@ -25,7 +25,8 @@ type Bid struct {
 }
 
 // Offer is what a provider would give for one resource unit. It may name the
-// GPU among those asked for, so that a tenant knows which it gets.
+// GPU among those asked for, with more than was asked, so that a tenant knows
+// which it gets.
 type Offer struct {
 	Resources Resources
 	Count     uint32
@@ -141,7 +142,7 @@ func fulfils(offered, wanted Resources) bool {
 	for _, kind := range offered.GPU.Attributes {
 		fits := false
 		for _, w := range wanted.GPU.Attributes {
-			fits = fits || covers(w, Attributes{kind})
+			fits = fits || offers(kind, w)
 		}
 		if !fits {
 			return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,6 +19,7 @@ import (
 // An opinion is what a Daemon thinks of an open order.
 type opinion struct {
 	price market.Exact // zero before it was made
+	kinds string       // of GPUs, that it was made for
 	said  string       // what was logged last
 	done  bool         // a bid was sent
 	next  time.Time    // no bid before
@@ -108,13 +110,20 @@ func (d *Daemon) decide(ctx context.Context, s *Snapshot, o market.Order, v *opi
 	no := func(kind string, err error) (market.Bid, inventory.Amounts, *api.Screening) {
 		return market.Bid{}, inventory.Amounts{}, &api.Screening{Kind: kind, Reason: err.Error()}
 	}
-	claim := inventory.Of(o.Spec, d.o.Overhead)
 	if err := lease.Servable(o.Spec, d.o.Capacity.Storage); err != nil {
 		return no("ability", err)
+	}
+	offers, scarce := d.inventory.Offer(o.Spec)
+	if errors.Is(scarce, inventory.ErrGPU) {
+		return no("ability", scarce)
 	}
 	if err := o.Spec.Match(s.Attributes, s.Audits); err != nil {
 		return no("attribute", err)
 	}
+	if scarce != nil {
+		return no("resource", scarce)
+	}
+	claim := inventory.OfOffers(offers, d.o.Overhead)
 	if err := d.inventory.Fits(claim); err != nil {
 		return no("resource", err)
 	}
@@ -123,25 +132,33 @@ func (d *Daemon) decide(ctx context.Context, s *Snapshot, o market.Order, v *opi
 	if !ok {
 		return no("price", fmt.Errorf("the market takes no %s", denom))
 	}
-	if v.price.IsZero() {
-		price, err := d.o.Prices.Price(ctx, o.ID.Owner, o.Spec)
+	exact := offered(o.Spec, offers)
+	if kinds := fmt.Sprint(claim.GPUs); v.price.IsZero() || v.kinds != kinds {
+		price, err := d.o.Prices.Price(ctx, o.ID.Owner, exact)
 		if err != nil {
 			v.next = time.Now().Add(again)
 			return no("price", err)
 		}
-		v.price = price
+		v.price, v.kinds = price, kinds
 	}
 	b := market.Bid{
 		ID: market.BidID{OrderID: o.ID, Provider: d.o.Account}, State: market.BidOpen,
 		Price: market.Price{Denom: denom, Amount: v.price}, Reclaim: o.Reclaim, Deposit: rules.MinDeposit,
-	}
-	for _, u := range o.Spec.Units {
-		b.Offer = append(b.Offer, market.Offer{Resources: u.Resources, Count: u.Count})
+		Offer: offers,
 	}
 	if err := o.Consider(b, rules, s.Attributes, s.Audits); err != nil {
 		return no("price", err)
 	}
 	return b, claim, nil
+}
+
+// offered is a group with the GPUs that are offered for it, as it is priced.
+func offered(spec market.GroupSpec, offers []market.Offer) market.GroupSpec {
+	spec.Units = slices.Clone(spec.Units)
+	for i, o := range offers {
+		spec.Units[i].Resources = o.Resources
+	}
+	return spec
 }
 
 // send sends a bid, whose claim is made.
@@ -159,7 +176,7 @@ func (d *Daemon) send(ctx context.Context, b market.Bid, claim inventory.Amounts
 	}
 	v.done = true
 	d.mu.Lock()
-	d.placed[b.ID.String()] = placement{claim, height}
+	d.placed[b.ID.String()] = placement{claim, b.Offer, height}
 	d.mu.Unlock()
 	d.o.Log.Info("bid", "order", b.ID.OrderID.String(), "price", b.Price.String(), "height", height)
 	return nil

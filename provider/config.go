@@ -20,9 +20,11 @@ import (
 	"time"
 
 	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/inventory"
 	"github.com/plexus-network/plexus/provider/lease"
 	"github.com/plexus-network/plexus/provider/price"
+	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
 // Config is what an operator decides, in the file provider.json of a
@@ -42,7 +44,9 @@ type Config struct {
 	Memory  int64            `json:"memory"`  // for sale, in bytes
 	Storage int64            `json:"storage"` // for sale, in bytes
 	Classes map[string]Class `json:"classes,omitempty"`
-	Private bool             `json:"private_registries,omitempty"` // images may come from private addresses, over plain HTTP
+	GPUs    []gpu.Device     `json:"gpus,omitempty"`                   // for sale, as "0=nvidia/h100/80Gi/sxm"
+	Unknown bool             `json:"gpu_unsupported_driver,omitempty"` // go on with a driver that the sandbox does not know
+	Private bool             `json:"private_registries,omitempty"`     // images may come from private addresses, over plain HTTP
 
 	Prices      price.Scale `json:"prices"`
 	PriceScript []string    `json:"price_script,omitempty"` // in place of prices: a program and its arguments
@@ -60,7 +64,38 @@ func (c Config) Capacity() inventory.Amounts {
 	for name, class := range c.Classes {
 		a.Storage[name] = class.Size
 	}
+	for _, d := range c.GPUs {
+		if a.GPUs == nil {
+			a.GPUs = map[string]int64{}
+		}
+		a.GPU++
+		a.GPUs[kind(d.GPU).Key()]++
+	}
 	return a
+}
+
+// Devices are the graphics processors for sale.
+func (c Config) Devices() []sandbox.GPU {
+	var all []sandbox.GPU
+	for _, d := range c.GPUs {
+		all = append(all, d.GPU)
+	}
+	return all
+}
+
+// Capabilities are the attributes that say which graphics processors are for
+// sale, in all the words by which tenants ask for them.
+func (c Config) Capabilities() market.Attributes {
+	var all market.Attributes
+	for _, d := range c.GPUs {
+		for _, key := range kind(d.GPU).Keys() {
+			if _, has := all.Get("capabilities/gpu/" + key); !has {
+				all = append(all, market.Attribute{Key: "capabilities/gpu/" + key, Value: "true"})
+			}
+		}
+	}
+	all.Sort()
+	return all
 }
 
 const configFile = "provider.json"

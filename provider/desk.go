@@ -96,7 +96,7 @@ func (d *Daemon) Manifest(ctx context.Context, owner string, dseq uint64, m mani
 	defer d.manifests.Unlock()
 	var leases []string
 	for _, l := range got.Leases {
-		if err := d.adopt(l, got.Groups[l.GSeq], m); err != nil {
+		if err := d.adopt(ctx, l, got.Groups[l.GSeq], m); err != nil {
 			return leases, err
 		}
 		leases = append(leases, l.String())
@@ -106,7 +106,7 @@ func (d *Daemon) Manifest(ctx context.Context, owner string, dseq uint64, m mani
 }
 
 // adopt takes in a lease's part of a manifest.
-func (d *Daemon) adopt(id market.BidID, spec market.GroupSpec, m manifest.Manifest) error {
+func (d *Daemon) adopt(ctx context.Context, id market.BidID, spec market.GroupSpec, m manifest.Manifest) error {
 	i := slices.IndexFunc(m, func(g manifest.Group) bool { return g.Name == spec.Name })
 	if i < 0 {
 		return fmt.Errorf("%w: no group %q", api.ErrMismatch, spec.Name) // m.Check saw it
@@ -117,8 +117,9 @@ func (d *Daemon) adopt(id market.BidID, spec market.GroupSpec, m manifest.Manife
 	}
 	r := &lease.Record{ID: id.String(), Hash: m.Hash().String(), Group: m[i], Claim: inventory.Of(spec, d.o.Overhead)}
 	var before []lease.Port
+	var devices []lease.Device
 	if had := k.keeper.Record(); had != nil {
-		before = had.Ports
+		before, devices = had.Ports, had.GPUs
 		if had.Hash == r.Hash {
 			return nil // it runs
 		}
@@ -129,6 +130,11 @@ func (d *Daemon) adopt(id market.BidID, spec market.GroupSpec, m manifest.Manife
 	var err error
 	if r.Ports, err = lease.Publish(m[i], before, d.ports(before)); err != nil {
 		return err
+	}
+	if r.Claim.GPU > 0 {
+		if err := d.assign(ctx, id, r, devices); err != nil {
+			return err
+		}
 	}
 	if err := d.books.Put(r); err != nil {
 		return fmt.Errorf("%w: keep the manifest: %w", api.ErrAway, err)

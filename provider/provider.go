@@ -50,6 +50,7 @@ type Options struct {
 	Images   lease.Images
 	Prices   price.Pricer
 	Capacity inventory.Amounts // for sale
+	GPUs     []sandbox.GPU     // the devices that Capacity counts
 
 	API         string // address to listen on; "" opens no API
 	Certificate tls.Certificate

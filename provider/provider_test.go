@@ -47,6 +47,8 @@ type fakeChain struct {
 	bids    map[market.BidID]market.Bid
 	leases  map[market.BidID]market.Lease
 	hashes  map[market.DeploymentID]manifest.Hash
+	groups  map[market.DeploymentID]market.GroupSpec
+	has     market.Attributes // the provider, beside its region
 	closed  map[market.BidID]market.Reason
 	paid    int
 	refuses error
@@ -55,7 +57,7 @@ type fakeChain struct {
 func newChain() *fakeChain {
 	return &fakeChain{
 		name: "test", began: time.Now(), bids: map[market.BidID]market.Bid{}, leases: map[market.BidID]market.Lease{},
-		hashes: map[market.DeploymentID]manifest.Hash{}, closed: map[market.BidID]market.Reason{},
+		hashes: map[market.DeploymentID]manifest.Hash{}, groups: map[market.DeploymentID]market.GroupSpec{}, closed: map[market.BidID]market.Reason{},
 	}
 }
 
@@ -96,7 +98,7 @@ func (c *fakeChain) Snapshot(_ context.Context, at ledger.Head) (*Snapshot, erro
 		return nil, errAway
 	}
 	s := &Snapshot{
-		Head: at, Attributes: market.Attributes{{Key: "region", Value: "here"}},
+		Head: at, Attributes: append(market.Attributes{{Key: "region", Value: "here"}}, c.has...),
 		Rules: map[string]market.Rules{"nplx": market.DefaultRules()}, Orders: slices.Clone(c.orders),
 	}
 	for _, b := range c.bids {
@@ -122,7 +124,7 @@ func (c *fakeChain) Deployment(_ context.Context, id market.DeploymentID) (*Depl
 	if !ok {
 		return nil, ledger.ErrNotFound
 	}
-	d := &Deployment{Hash: hash, Groups: map[uint32]market.GroupSpec{1: spec(1)}}
+	d := &Deployment{Hash: hash, Groups: map[uint32]market.GroupSpec{1: c.groups[id]}}
 	for _, l := range c.leases {
 		if l.ID.DeploymentID == id && l.State.Runs() {
 			d.Leases = append(d.Leases, l.ID)
@@ -187,7 +189,10 @@ func (c *fakeChain) change(do func()) {
 // order puts a deployment of count replicas up for bids.
 func (c *fakeChain) order(dseq uint64, g market.GroupSpec) market.BidID {
 	id := market.OrderID{GroupID: market.GroupID{DeploymentID: market.DeploymentID{Owner: "plx1tenant", DSeq: dseq}, GSeq: 1}, OSeq: 1}
-	c.change(func() { c.orders = append(c.orders, market.Order{ID: id, State: market.OrderOpen, Spec: g}) })
+	c.change(func() {
+		c.orders = append(c.orders, market.Order{ID: id, State: market.OrderOpen, Spec: g})
+		c.groups[id.DeploymentID] = g
+	})
 	return market.BidID{OrderID: id, Provider: me}
 }
 

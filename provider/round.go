@@ -187,6 +187,7 @@ func (d *Daemon) end(ctx context.Context, id market.BidID, reason market.Reason)
 // A placement is a bid that was sent and that no snapshot shows yet.
 type placement struct {
 	claim  inventory.Amounts
+	offer  []market.Offer
 	height yuma.Height // of its block
 }
 

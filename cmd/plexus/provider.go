@@ -26,6 +26,7 @@ import (
 	"github.com/plexus-network/plexus/market/wire"
 	"github.com/plexus-network/plexus/provider"
 	"github.com/plexus-network/plexus/provider/api"
+	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/image"
 	"github.com/plexus-network/plexus/provider/inventory"
@@ -44,6 +45,7 @@ type seller struct {
 	attrs    []string
 	classes  []string
 	prices   []string
+	gpus     []string
 	offline  bool
 	dryRun   bool
 	logLevel string
@@ -96,8 +98,10 @@ is proven not to deliver. Done again, it changes both.`,
 	f.Var(&byteValue{&s.c.Memory}, "memory", "memory for sale, as 6Gi (default nine tenths)")
 	f.Var(&byteValue{&s.c.Storage}, "storage", "disk for sale, as 100Gi (default four fifths of what is free)")
 	f.StringArrayVar(&s.classes, "class", nil, "a further class of volumes, as beta3=/mnt/nvme:500Gi; again for each")
+	f.StringArrayVar(&s.gpus, "gpu", nil, "a graphics processor for sale, as 0=nvidia/h100/80Gi/sxm, again for each; or none (default all that this machine has)")
+	f.BoolVar(&s.c.Unknown, "gpu-unsupported-driver", false, "go on with a graphics driver that the sandbox does not know")
 	f.StringArrayVar(&s.attrs, "attribute", nil, "what is true of this machine, as region=eu-west; again for each")
-	f.StringSliceVar(&s.prices, "price", nil, "nplx per block, as cpu=1,memory=0.5,storage=0.05,endpoint=10: of a thousandth of a core, MiB, MiB, way in")
+	f.StringSliceVar(&s.prices, "price", nil, "nplx per block, as cpu=1,memory=0.5,storage=0.05,endpoint=10,gpu=20000,gpu:h100=40000: of a thousandth of a core, MiB, MiB, way in, GPU, GPU of a model")
 	f.StringArrayVar(&s.c.PriceScript, "price-script", nil, "program that prices orders, in place of --price; again for each argument")
 	f.BoolVar(&s.c.Private, "private-registries", false, "let images come from private addresses and over plain HTTP")
 	f.Var(&s.deposit, "deposit", "what the provider can be slashed of (default the least that the chain takes)")
@@ -124,7 +128,7 @@ func (s *seller) init(cmd *cobra.Command) error {
 	if err := os.MkdirAll(s.dir(), 0o700); err != nil {
 		return err
 	}
-	if err := s.decide(); err != nil {
+	if err := s.decide(cmd.Context()); err != nil {
 		return err
 	}
 	_, pin, err := provider.Certificate(s.dir())
@@ -149,7 +153,7 @@ func (s *seller) init(cmd *cobra.Command) error {
 }
 
 // decide fills in the configuration from flags and the machine.
-func (s *seller) decide() error {
+func (s *seller) decide(ctx context.Context) error {
 	u, err := url.Parse(s.c.HostURI)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
 		return fmt.Errorf("--host-uri %q: want https, a host and maybe a port, as https://compute.example.com:8443", s.c.HostURI)
@@ -182,7 +186,7 @@ func (s *seller) decide() error {
 			return fmt.Errorf("--%s: %d are more than the %d that this machine has", f.name, *f.to, f.machine)
 		}
 	}
-	return errors.Join(s.readClasses(), s.readPrices(), s.readAttributes())
+	return errors.Join(s.readClasses(), s.readPrices(), s.readGPUs(ctx), s.readAttributes())
 }
 
 func (s *seller) readClasses() error {
@@ -204,13 +208,24 @@ func (s *seller) readClasses() error {
 func (s *seller) readPrices() error {
 	s.c.Prices = price.DefaultScale()
 	rates := map[string]*market.Exact{
-		"cpu": &s.c.Prices.CPU, "memory": &s.c.Prices.Memory, "storage": &s.c.Prices.Storage, "endpoint": &s.c.Prices.Endpoint,
+		"cpu": &s.c.Prices.CPU, "memory": &s.c.Prices.Memory, "storage": &s.c.Prices.Storage, "endpoint": &s.c.Prices.Endpoint, "gpu": &s.c.Prices.GPU,
 	}
 	for _, text := range s.prices {
 		name, amount, _ := strings.Cut(text, "=")
 		to, ok := rates[name]
+		if model, is := strings.CutPrefix(name, "gpu:"); is && model != "" {
+			rate, err := market.ParseExact(amount)
+			if err != nil {
+				return fmt.Errorf("--price %q: %w", text, err)
+			}
+			if s.c.Prices.Models == nil {
+				s.c.Prices.Models = map[string]market.Exact{}
+			}
+			s.c.Prices.Models[model] = rate
+			continue
+		}
 		if !ok {
-			return fmt.Errorf("--price %q: want cpu, memory, storage or endpoint, = and nplx per block", text)
+			return fmt.Errorf("--price %q: want cpu, memory, storage, endpoint, gpu or gpu:MODEL, = and nplx per block", text)
 		}
 		if err := to.UnmarshalText([]byte(amount)); err != nil {
 			return fmt.Errorf("--price %q: %w", text, err)
@@ -249,6 +264,7 @@ func (s *seller) readAttributes() error {
 	for _, class := range slices.Sorted(maps.Keys(s.c.Classes)) {
 		storage(class, "true")
 	}
+	all = append(all, s.c.Capabilities()...)
 	all.Sort()
 	s.c.Attributes = all
 	return all.Validate()
@@ -325,7 +341,7 @@ func (s *seller) run(cmd *cobra.Command) error {
 	o := provider.Options{
 		Dir: s.dir(), Account: actor.Account(), Chain: provider.Ledger{Client: chain, Actor: actor},
 		API: c.Listen, Certificate: certificate, Ingress: c.Ingress, Domain: c.Domain, IngressURL: c.IngressURL, Ports: c.Ports,
-		Prices: c.Prices, Capacity: c.Capacity(), DryRun: s.dryRun, Log: log,
+		Prices: c.Prices, Capacity: c.Capacity(), GPUs: c.Devices(), DryRun: s.dryRun, Log: log,
 	}
 	if len(c.PriceScript) > 0 {
 		o.Prices = price.NewScript(c.PriceScript, 0)
@@ -370,6 +386,13 @@ func openEngine(c provider.Config, dir string) (*oci.Engine, error) {
 	o := oci.Options{Dir: dir, Classes: map[string]string{}, Network: network.Options{}}
 	for name, class := range c.Classes {
 		o.Classes[name] = class.Dir
+	}
+	if len(c.GPUs) > 0 {
+		version, err := gpu.Driver("/")
+		if err != nil {
+			return nil, err
+		}
+		o.GPUs = &gpu.Kit{Devices: c.Devices(), Driver: version, Unsupported: c.Unknown}
 	}
 	if c.Engine == "gvisor" {
 		return gvisor.Open(o)
@@ -431,6 +454,9 @@ func printProviderStatus(cmd *cobra.Command, s api.Status) {
 	fmt.Fprintf(out, "  cores   %s for sale, %s free, %s in use\n", cores(u(s.Capacity.CPU)), cores(u(s.Free.CPU)), cores(u(s.Used.CPU)))
 	fmt.Fprintf(out, "  memory  %s for sale, %s free, %s in use\n", bytesize(u(s.Capacity.Memory)), bytesize(u(s.Free.Memory)), bytesize(u(s.Used.Memory)))
 	fmt.Fprintf(out, "  disk    %s for sale, %s free, %s in use\n", bytesize(u(s.Capacity.Storage[""])), bytesize(u(s.Free.Storage[""])), bytesize(u(s.Used.Disk)))
+	for _, k := range slices.Sorted(maps.Keys(s.Capacity.GPUs)) {
+		fmt.Fprintf(out, "  %-7s %d for sale, %d free, %d leased\n", gpuName(k), s.Capacity.GPUs[k], s.Free.GPUs[k], s.Capacity.GPUs[k]-s.Free.GPUs[k])
+	}
 }
 
 // byteValue is a flag of bytes, as "512Mi" or "6Gi".

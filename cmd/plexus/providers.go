@@ -111,20 +111,20 @@ func printProviders(cmd *cobra.Command, all []screening) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PROVIDER\tAT\tCORES FREE\tMEMORY FREE\tDISK FREE\tLEASES\tPRICE PER BLOCK")
+	fmt.Fprintln(w, "PROVIDER\tAT\tCORES FREE\tMEMORY FREE\tDISK FREE\tGPUS FREE\tLEASES\tPRICE PER BLOCK")
 	for _, s := range all {
 		price := s.Screening.Kind + ": " + s.Screening.Reason
 		if s.Screening.OK {
 			price = trimPrice(s.Screening.Price)
 		}
 		if s.Status == nil {
-			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\t-\t%s\n", s.Provider, s.HostURI, price)
+			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\t-\t-\t%s\n", s.Provider, s.HostURI, price)
 			continue
 		}
 		free, all := s.Status.Free, s.Status.Capacity
-		fmt.Fprintf(w, "%s\t%s\t%s of %s\t%s of %s\t%s of %s\t%d\t%s\n", s.Provider, s.HostURI,
+		fmt.Fprintf(w, "%s\t%s\t%s of %s\t%s of %s\t%s of %s\t%s\t%d\t%s\n", s.Provider, s.HostURI,
 			cores(uint64(free.CPU)), cores(uint64(all.CPU)), bytesize(uint64(free.Memory)), bytesize(uint64(all.Memory)),
-			bytesize(uint64(free.Storage[""])), bytesize(uint64(all.Storage[""])), s.Status.Leases, price)
+			bytesize(uint64(free.Storage[""])), bytesize(uint64(all.Storage[""])), gpusFree(free.GPUs, all.GPUs), s.Status.Leases, price)
 	}
 	return w.Flush()
 }

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
@@ -105,6 +106,7 @@ func Runtime(path string) oci.Runtime {
 		Memory:  ownMemory,
 		Pids:    ownPids,
 		PerPid:  perPid,
+		GPU:     func(ctx context.Context, k *gpu.Kit) ([]string, error) { return driverFlags(ctx, path, k) },
 		Probe: func(ctx context.Context) error {
 			out, err := exec.CommandContext(ctx, path, "runsc", "--version").CombinedOutput()
 			if err != nil {

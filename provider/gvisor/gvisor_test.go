@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/runc"
@@ -79,4 +80,17 @@ func TestUnpackKeepsWhatIsThere(t *testing.T) {
 	if first != second || !os.SameFile(before, after) {
 		t.Errorf("unpacked to %s and again to %s", first, second)
 	}
+}
+
+func openGPUs(t testing.TB, dir string, k *gpu.Kit) sandboxtest.Closer {
+	e, err := gvisor.Open(oci.Options{Dir: dir, GPUs: k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestGPUs(t *testing.T) {
+	warden(t)
+	sandboxtest.GPUs(t, openGPUs)
 }

@@ -24,6 +24,9 @@ type Amounts struct {
 	Memory int64 `json:"memory"` // bytes
 	GPU    int64 `json:"gpu"`
 
+	// GPUs tells them apart by kind, as vendor/nvidia/model/h100/ram/80Gi/interface/sxm.
+	GPUs map[string]int64 `json:"gpus,omitempty"`
+
 	// Storage is in bytes by class. The class "" is the disk of ephemeral
 	// storage, on which the class "default" lies too.
 	Storage map[string]int64 `json:"storage"`
@@ -56,14 +59,20 @@ func Of(spec market.GroupSpec, overhead int64) Amounts {
 	return OfOffers(offers, overhead)
 }
 
-// OfOffers returns what a bid's offers take, as [Of] does for a group.
+// OfOffers returns what a bid's offers take, as [Of] does for a group. An offer
+// names the one kind of GPU that it gives, see [Inventory.Offer].
 func OfOffers(offers []market.Offer, overhead int64) Amounts {
 	sum := Amounts{Storage: map[string]int64{}}
 	for _, o := range offers {
 		n, r := int64(o.Count), o.Resources
 		sum.CPU = add(sum.CPU, times(whole(r.CPU.Units), n))
 		sum.Memory = add(sum.Memory, times(add(whole(r.Memory.Size), overhead), n))
-		sum.GPU = add(sum.GPU, times(whole(r.GPU.Units), n))
+		if gpus := times(whole(r.GPU.Units), n); gpus > 0 {
+			sum.GPU = add(sum.GPU, gpus)
+			if len(r.GPU.Attributes) == 1 {
+				sum.GPUs = merge(sum.GPUs, map[string]int64{r.GPU.Attributes[0].Key: gpus})
+			}
+		}
 		for _, v := range r.Storage {
 			class, _, ram := Volume(v)
 			if size := times(whole(v.Size), n); ram {
@@ -78,10 +87,22 @@ func OfOffers(offers []market.Offer, overhead int64) Amounts {
 
 // Plus returns the sums of a and b.
 func (a Amounts) Plus(b Amounts) Amounts {
-	sum := Amounts{CPU: add(a.CPU, b.CPU), Memory: add(a.Memory, b.Memory), GPU: add(a.GPU, b.GPU), Storage: map[string]int64{}}
-	for _, from := range []map[string]int64{a.Storage, b.Storage} {
-		for class, n := range from {
-			sum.Storage[class] = add(sum.Storage[class], n)
+	sum := Amounts{CPU: add(a.CPU, b.CPU), Memory: add(a.Memory, b.Memory), GPU: add(a.GPU, b.GPU), GPUs: merge(a.GPUs, b.GPUs)}
+	if sum.Storage = merge(a.Storage, b.Storage); sum.Storage == nil {
+		sum.Storage = map[string]int64{}
+	}
+	return sum
+}
+
+// merge sums by key; nil of nothing.
+func merge(a, b map[string]int64) map[string]int64 {
+	if len(a)+len(b) == 0 {
+		return nil
+	}
+	sum := map[string]int64{}
+	for _, from := range []map[string]int64{a, b} {
+		for key, n := range from {
+			sum[key] = add(sum[key], n)
 		}
 	}
 	return sum
@@ -89,7 +110,12 @@ func (a Amounts) Plus(b Amounts) Amounts {
 
 // less returns a − b, below 0 where b is the greater.
 func (a Amounts) less(b Amounts) Amounts {
-	left := Amounts{CPU: a.CPU - b.CPU, Memory: a.Memory - b.Memory, GPU: a.GPU - b.GPU, Storage: maps.Clone(a.Storage)}
+	left := Amounts{CPU: a.CPU - b.CPU, Memory: a.Memory - b.Memory, GPU: a.GPU - b.GPU, GPUs: maps.Clone(a.GPUs), Storage: maps.Clone(a.Storage)}
+	for kind, n := range b.GPUs {
+		if _, has := left.GPUs[kind]; has { // of a kind that is no longer sold, there is none to be left
+			left.GPUs[kind] -= n
+		}
+	}
 	if left.Storage == nil {
 		left.Storage = map[string]int64{}
 	}
@@ -101,7 +127,7 @@ func (a Amounts) less(b Amounts) Amounts {
 
 // A Shortage tells what there is too little of. It is an error.
 type Shortage struct {
-	Resource   string // "cpu", "memory", "gpu", "storage", or "storage of class X"
+	Resource   string // "cpu", "memory", "gpu", "gpu X", "storage", or "storage of class X"
 	Want, Free int64  // thousandths of a core, bytes, or pieces
 }
 
@@ -119,6 +145,11 @@ func fit(want, free Amounts) error {
 		return &Shortage{"memory", want.Memory, free.Memory}
 	case want.GPU > max(free.GPU, 0):
 		return &Shortage{"gpu", want.GPU, free.GPU}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(want.GPUs)) {
+		if want.GPUs[kind] > max(free.GPUs[kind], 0) {
+			return &Shortage{"gpu " + inWords(kind), want.GPUs[kind], free.GPUs[kind]}
+		}
 	}
 	for _, class := range slices.Sorted(maps.Keys(want.Storage)) {
 		if want.Storage[class] <= max(free.Storage[class], 0) {
@@ -196,8 +227,10 @@ func (i *Inventory) Free() Amounts {
 	defer i.mu.Unlock()
 	free := i.free()
 	free.CPU, free.Memory, free.GPU = max(free.CPU, 0), max(free.Memory, 0), max(free.GPU, 0)
-	for class, n := range free.Storage {
-		free.Storage[class] = max(n, 0)
+	for _, left := range []map[string]int64{free.GPUs, free.Storage} {
+		for name, n := range left {
+			left[name] = max(n, 0)
+		}
 	}
 	return free
 }

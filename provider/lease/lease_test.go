@@ -278,7 +278,6 @@ func TestServable(t *testing.T) {
 		want   string
 	}{
 		"plain": {func(*market.ResourceUnit) {}, ""},
-		"gpu":   {func(u *market.ResourceUnit) { u.Resources.GPU.Units = 1 }, "graphics"},
 		"many":  {func(u *market.ResourceUnit) { u.Count = 251 }, "251 replicas"},
 		"small": {func(u *market.ResourceUnit) { u.Resources.Memory.Size = 1 << 20 }, "memory"},
 		"arch": {func(u *market.ResourceUnit) {

@@ -28,8 +28,6 @@ func Servable(g market.GroupSpec, classes map[string]int64) error {
 	for _, u := range g.Units {
 		r := u.Resources
 		switch {
-		case r.GPU.Units > 0:
-			return fmt.Errorf("%w: it asks for %d graphics processors", ErrUnservable, r.GPU.Units)
 		case u.Count > maxReplicas:
 			return fmt.Errorf("%w: %d replicas of one service, at most %d", ErrUnservable, u.Count, maxReplicas)
 		case r.Memory.Size < sandbox.MinMemory:
@@ -126,6 +124,14 @@ func replica(r *Record, s manifest.Service, n int) (sandbox.Workload, error) {
 	}
 	w.Disk = max(w.Disk, sandbox.MinDisk)
 	w.Ports = ports(r, s, n)
+	for _, d := range r.GPUs {
+		if d.Service == s.Name && d.Replica == n {
+			w.GPUs = append(w.GPUs, d.GPU)
+		}
+	}
+	if len(w.GPUs) != int(s.Resources.GPU.Units) {
+		return w, fmt.Errorf("%w: %d graphics processors were put aside for replica %d, which is to have %d", sandbox.ErrInvalid, len(w.GPUs), n, s.Resources.GPU.Units)
+	}
 	return w, nil
 }
 
@@ -162,6 +168,42 @@ func Publish(g manifest.Group, before []Port, free func(udp bool) (uint16, error
 					return nil, fmt.Errorf("port %d of service %s: %w", e.Port, s.Name, err)
 				}
 				all = append(all, p)
+			}
+		}
+	}
+	return all, nil
+}
+
+// Assign gives each replica the graphics processors that it asks for, of the
+// kind that the bid named for its unit. Those of an earlier manifest are kept.
+// free returns a device of a kind that nobody has, or an error when there is
+// none.
+func Assign(g manifest.Group, offers []market.Offer, before []Device, free func(kind string) (sandbox.GPU, error)) ([]Device, error) {
+	kinds := map[uint32]string{} // by unit
+	for _, o := range offers {
+		if len(o.Resources.GPU.Attributes) == 1 {
+			kinds[o.Resources.ID] = o.Resources.GPU.Attributes[0].Key
+		}
+	}
+	var all []Device
+	for _, s := range g.Services {
+		for n := range int(s.Count) {
+			var had []Device
+			for _, b := range before {
+				if b.Service == s.Name && b.Replica == n {
+					had = append(had, b)
+				}
+			}
+			for i := range int(s.Resources.GPU.Units) {
+				if i < len(had) {
+					all = append(all, had[i])
+					continue
+				}
+				gpu, err := free(kinds[s.Resources.ID])
+				if err != nil {
+					return nil, fmt.Errorf("service %s: %w", s.Name, err)
+				}
+				all = append(all, Device{s.Name, n, gpu})
 			}
 		}
 	}

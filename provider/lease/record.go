@@ -24,6 +24,7 @@ import (
 	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/market/manifest"
 	"github.com/plexus-network/plexus/provider/inventory"
+	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
 // A Record is what a provider keeps of a lease.
@@ -34,6 +35,15 @@ type Record struct {
 	Claim  inventory.Amounts `json:"claim"`  // of the inventory
 	Images map[string]string `json:"images"` // service to the digest that its image had when it was first pulled
 	Ports  []Port            `json:"ports"`  // that are published
+	GPUs   []Device          `json:"gpus,omitempty"`
+}
+
+// A Device is a graphics processor of the provider's machine that a replica
+// has for itself.
+type Device struct {
+	Service string      `json:"service"`
+	Replica int         `json:"replica"`
+	GPU     sandbox.GPU `json:"gpu"`
 }
 
 // A Port is one of the provider's that leads to a replica.

@@ -85,6 +85,7 @@ func (e *Engine) end(id sandbox.ID, code int, why sandbox.Reason) {
 		return
 	}
 	r.status.State, r.status.Ended, r.status.Code, r.status.Reason = sandbox.Exited, time.Now(), code, why
+	r.status.GPUs = nil
 	close(r.more)
 	r.more = make(chan struct{})
 }
@@ -104,6 +105,13 @@ func (e *Engine) Start(_ context.Context, w sandbox.Workload) error {
 	if e.broken != nil {
 		return e.broken
 	}
+	for id, other := range e.replicas {
+		for _, g := range other.status.GPUs {
+			if id != w.ID && slices.Contains(w.GPUs, g) {
+				return fmt.Errorf("%w: GPU %d is in use by %s", sandbox.ErrInvalid, g.Number, id)
+			}
+		}
+	}
 	had := e.replicas[w.ID]
 	if had != nil && had.status.State == sandbox.Running {
 		if !reflect.DeepEqual(had.workload, w) {
@@ -115,7 +123,7 @@ func (e *Engine) Start(_ context.Context, w sandbox.Workload) error {
 	if had != nil {
 		r.lines = had.lines
 	}
-	r.status = sandbox.Status{ID: w.ID, State: sandbox.Running, Started: time.Now(), Address: netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + w.ID.Replica)})}
+	r.status = sandbox.Status{ID: w.ID, State: sandbox.Running, Started: time.Now(), GPUs: w.GPUs, Address: netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + w.ID.Replica)})}
 	if e.replicas == nil {
 		e.replicas = map[sandbox.ID]*replica{}
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/plexus-network/plexus/provider/cgroup"
 	"github.com/plexus-network/plexus/provider/disk"
+	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
@@ -47,6 +48,11 @@ type Runtime struct {
 	// PerPid is how many of the host's tasks one of the tenant's takes.
 	PerPid int64
 
+	// GPU returns global flags for workloads with graphics processors of a kit,
+	// or why the runtime cannot give them out. Nil means that it takes none and
+	// that every driver will do.
+	GPU func(ctx context.Context, k *gpu.Kit) ([]string, error)
+
 	// TTY are the flags of its exec for a command on a terminal.
 	TTY []string
 
@@ -67,6 +73,10 @@ type Options struct {
 	// Shim is the command that runs package shim; its folder is added.
 	Shim []string
 
+	// GPUs are the graphics processors that workloads can be given; nil means
+	// none.
+	GPUs *gpu.Kit
+
 	Network   network.Options
 	Resolvers []netip.Addr // name servers for tenants, public ones; nil means 1.1.1.1 and 9.9.9.9
 	LogBytes  int64        // of one replica's log on disk; 0 means 16 MiB
@@ -84,6 +94,7 @@ type Engine struct {
 	turns    map[sandbox.Lease]*turn // one change of a lease at a time
 	numbers  map[int]sandbox.Lease   // networks that are taken
 	bookings sync.Mutex              // one new lease at a time
+	gpus     sync.Mutex              // one workload with GPUs at a time
 }
 
 var _ sandbox.Engine = (*Engine)(nil)
@@ -190,7 +201,7 @@ func (e *Engine) Check(ctx context.Context) (sandbox.Report, error) {
 	for _, c := range cgroup.Missing() {
 		report.Missing = append(report.Missing, fmt.Sprintf("%s: the kernel's control groups (%s) have no %q controller", c, report.Cgroups, c))
 	}
-	return report, nil
+	return report, e.checkGPUs(ctx, &report)
 }
 
 type turn struct {

@@ -78,6 +78,11 @@ func (e *Engine) status(b booking, id sandbox.ID) sandbox.Status {
 	default:
 		s.State, s.Code, s.Reason = sandbox.Exited, r.Code, reason(dir, r)
 	}
+	if e.o.GPUs != nil && (s.State == sandbox.Starting || s.State == sandbox.Running) {
+		if w, err := readWorkload(dir); err == nil {
+			s.GPUs = w.GPUs
+		}
+	}
 	return s
 }
 

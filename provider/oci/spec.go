@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/plexus-network/plexus/provider/cgroup"
+	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
@@ -26,8 +27,8 @@ var capabilities = []string{
 	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
 }
 
-// spec describes w's container to a runtime.
-func (e *Engine) spec(w sandbox.Workload, dir string) *specs.Spec {
+// spec describes w's container to a runtime, with what it was granted of GPUs.
+func (e *Engine) spec(w sandbox.Workload, g gpu.Grant, dir string) *specs.Spec {
 	root := w.Root
 	if !e.runtime.OwnDisk {
 		root = filepath.Join(dir, rootName)
@@ -36,11 +37,12 @@ func (e *Engine) spec(w sandbox.Workload, dir string) *specs.Spec {
 		Version:  "1.0.2",
 		Hostname: replica(w.ID),
 		Root:     &specs.Root{Path: root},
-		Process:  process(w),
-		Mounts:   e.mounts(w, dir),
+		Process:  process(w, g),
+		Mounts:   append(e.mounts(w, dir), driverMounts(g)...),
 		Linux: &specs.Linux{
 			CgroupsPath: cgroupPath(w.ID),
-			Resources:   e.resources(w),
+			Devices:     deviceNodes(g),
+			Resources:   e.resources(w, g),
 			Namespaces: []specs.LinuxNamespace{
 				{Type: specs.PIDNamespace},
 				{Type: specs.IPCNamespace},
@@ -58,11 +60,11 @@ func (e *Engine) spec(w sandbox.Workload, dir string) *specs.Spec {
 	}
 }
 
-func process(w sandbox.Workload) *specs.Process {
+func process(w sandbox.Workload, g gpu.Grant) *specs.Process {
 	p := w.Process
 	return &specs.Process{
 		Args:            p.Args,
-		Env:             environment(w.ID, p),
+		Env:             withDriver(environment(w.ID, p), g),
 		Cwd:             workDir(p),
 		User:            specs.User{UID: p.UID, GID: p.GID, AdditionalGids: p.Groups},
 		NoNewPrivileges: true,
@@ -133,7 +135,7 @@ func bind(from, to string, readOnly bool) specs.Mount {
 	return specs.Mount{Destination: to, Type: "bind", Source: from, Options: options}
 }
 
-func (e *Engine) resources(w sandbox.Workload) *specs.LinuxResources {
+func (e *Engine) resources(w sandbox.Workload, g gpu.Grant) *specs.LinuxResources {
 	memory := w.Memory + w.Shm + e.runtime.Memory
 	quota := cgroup.Quota(max(w.CPU, starting))
 	share := uint64(max(w.CPU*1024/1000, 2))
@@ -147,7 +149,7 @@ func (e *Engine) resources(w sandbox.Workload) *specs.LinuxResources {
 		Memory:  &specs.LinuxMemory{Limit: &memory, Swap: &memory},
 		CPU:     &specs.LinuxCPU{Quota: &quota, Period: &every, Shares: &share},
 		Pids:    &specs.LinuxPids{Limit: pids},
-		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}},
+		Devices: deviceRules(g),
 	}
 }
 

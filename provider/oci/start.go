@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -96,7 +97,8 @@ func (e *Engine) start(ctx context.Context, w sandbox.Workload, dir string) erro
 	if err := os.MkdirAll(filepath.Join(dir, bundleName), 0o711); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(dir, workloadFile), w); err != nil {
+	granted, err := e.grant(ctx, w, dir)
+	if err != nil {
 		return err
 	}
 	waiting, err := shim.Spawn(e.o.Shim, dir)
@@ -110,21 +112,21 @@ func (e *Engine) start(ctx context.Context, w sandbox.Workload, dir string) erro
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	if err := e.plan(w, dir); err != nil {
+	if err := e.plan(w, granted, dir); err != nil {
 		return err
 	}
 	return waiting.Go(ctx)
 }
 
 // plan writes down what the shim is to do.
-func (e *Engine) plan(w sandbox.Workload, dir string) error {
-	if err := writeJSON(filepath.Join(dir, bundleName, "config.json"), e.spec(w, dir)); err != nil {
+func (e *Engine) plan(w sandbox.Workload, granted grant, dir string) error {
+	if err := writeJSON(filepath.Join(dir, bundleName, "config.json"), e.spec(w, granted.Grant, dir)); err != nil {
 		return err
 	}
 	scratch := filepath.Join(dir, scratchName)
 	return shim.WritePlan(dir, shim.Plan{
 		Container: container(w.ID),
-		Runtime:   append(e.global(), e.runtime.Flags(w, scratch)...),
+		Runtime:   slices.Concat(e.global(), e.runtime.Flags(w, scratch), granted.flags),
 		Bundle:    filepath.Join(dir, bundleName),
 		Cgroup:    cgroupPath(w.ID),
 		CPU:       w.CPU,

@@ -29,7 +29,8 @@ type Scale struct {
 	Memory   market.Exact            `json:"memory"`            // of a MiB, memory disks included
 	Storage  market.Exact            `json:"storage"`           // of a MiB, of any class that Classes does not name
 	Classes  map[string]market.Exact `json:"classes,omitempty"` // of a MiB by class
-	GPU      market.Exact            `json:"gpu"`               // of one
+	GPU      market.Exact            `json:"gpu"`               // of one, of any model that Models does not name
+	Models   map[string]market.Exact `json:"models,omitempty"`  // of one by model, as h100
 	Endpoint market.Exact            `json:"endpoint"`          // of each way in from outside
 }
 
@@ -62,7 +63,7 @@ func (s Scale) Price(_ context.Context, _ string, g market.GroupSpec) (market.Ex
 		r := u.Resources
 		add(s.CPU, uint64(r.CPU.Units), u.Count)
 		add(s.Memory, mebibytes(r.Memory.Size), u.Count)
-		add(s.GPU, uint64(r.GPU.Units), u.Count)
+		add(s.processor(r.GPU), uint64(r.GPU.Units), u.Count)
 		add(s.Endpoint, uint64(len(r.Endpoints)), 1)
 		for _, v := range r.Storage {
 			add(s.volume(v), mebibytes(v.Size), u.Count)
@@ -86,6 +87,23 @@ func (s Scale) volume(v market.Volume) market.Exact {
 		return rate
 	}
 	return s.Storage
+}
+
+// processor is the rate of a unit's GPUs: the highest of those that it names,
+// of which a bid names one.
+func (s Scale) processor(g market.GPU) market.Exact {
+	rate := s.GPU
+	for i, a := range g.Attributes {
+		k, err := market.ParseGPUKind(a.Key)
+		one, ok := s.Models[k.Model]
+		if err != nil || !ok {
+			one = s.GPU
+		}
+		if i == 0 || one.Compare(rate) > 0 {
+			rate = one
+		}
+	}
+	return rate
 }
 
 func mebibytes(q market.Quantity) uint64 {

@@ -3,6 +3,7 @@ package runc_test
 import (
 	"testing"
 
+	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/runc"
 	"github.com/plexus-network/plexus/provider/sandbox/sandboxtest"
@@ -19,3 +20,13 @@ func open(t testing.TB, dir string) sandboxtest.Closer {
 }
 
 func TestConforms(t *testing.T) { sandboxtest.Run(t, open) }
+
+func TestGPUs(t *testing.T) {
+	sandboxtest.GPUs(t, func(t testing.TB, dir string, k *gpu.Kit) sandboxtest.Closer {
+		e, err := runc.Open(oci.Options{Dir: dir, Shim: sandboxtest.Shim(t), GPUs: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	})
+}

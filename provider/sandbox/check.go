@@ -28,6 +28,7 @@ const (
 	maxCPU    = 1 << 20
 	maxPids   = 1 << 22
 	maxList   = 64 // volumes or ports of one workload
+	maxGPUs   = 256
 	maxArgs   = 1 << 20
 )
 
@@ -131,6 +132,17 @@ func (w Workload) checkLists() error {
 			return fmt.Errorf("%w: port %d is zero or appears twice", ErrInvalid, p.Container)
 		}
 		seen[p] = true
+	}
+	return w.checkGPUs()
+}
+
+func (w Workload) checkGPUs() error {
+	numbers := map[int]bool{}
+	for _, g := range w.GPUs {
+		if g.Number < 0 || g.Number >= maxGPUs || numbers[g.Number] {
+			return fmt.Errorf("%w: GPU %d is outside 0 to %d or appears twice", ErrInvalid, g.Number, maxGPUs-1)
+		}
+		numbers[g.Number] = true
 	}
 	return nil
 }

@@ -90,7 +90,20 @@ type Workload struct {
 
 	Volumes []Volume
 	Ports   []Port
+	GPUs    []GPU `json:",omitempty"` // of this machine, whole ones that nobody else uses meanwhile
 	Egress  int64 // bits per second that may leave, and that may enter; 0 means not shaped
+}
+
+// A GPU is a graphics processor of this machine.
+type GPU struct {
+	Number int // on this machine, from 0, as its driver numbers them
+
+	// What it is, in the words of the market: "nvidia", "h100", bytes of its
+	// own memory, and "sxm" or "pcie".
+	Vendor    string
+	Model     string
+	Memory    int64
+	Interface string
 }
 
 // A Process is a program to run, with all that the image and the tenant said
@@ -160,6 +173,7 @@ type Status struct {
 	Code    int       // the exit code; 128 + n if signal n killed it
 	Reason  Reason    // why it ended; "" while it runs
 	Detail  string    // for people: what went wrong, if anything did
+	GPUs    []GPU     // that it has, while it is starting or runs
 }
 
 // A Reason says why a replica does not run.
@@ -223,4 +237,9 @@ type Report struct {
 	// Missing lists limits that this machine cannot hold, in words for people.
 	// An honest provider runs with none.
 	Missing []string
+
+	// GPUs are those that workloads can be given. Driver is the version of
+	// what drives them; "" if there are none.
+	GPUs   []GPU
+	Driver string
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -66,7 +67,7 @@ func (k *kit) kill9(t *testing.T) {
 		if err := k.engine.Start(t.Context(), w); err != nil { // as a reconciling daemon does
 			t.Errorf("starting %s again: %v", w.ID, err)
 		}
-		if now, err := k.engine.Status(t.Context(), w.ID); err != nil || now != was {
+		if now, err := k.engine.Status(t.Context(), w.ID); err != nil || !reflect.DeepEqual(now, was) {
 			t.Errorf("%s became %+v, %v, was %+v", w.ID, now, err, was)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -253,7 +254,7 @@ func (k *kit) survival(t *testing.T) {
 		t.Errorf("found %s, there were %s", ids(after), ids(before))
 	}
 	s, err := k.engine.Status(t.Context(), web.ID)
-	if err != nil || s != at {
+	if err != nil || !reflect.DeepEqual(s, at) {
 		t.Errorf("status %+v, %v, was %+v", s, err, at)
 	}
 	if err := k.engine.Start(t.Context(), web); err != nil {

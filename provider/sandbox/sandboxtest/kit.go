@@ -134,9 +134,15 @@ func Image(t testing.TB, dir string) image.Image {
 	return i
 }
 
-// tenant is an image of one static program and the accounts of one user.
-func tenant(t testing.TB) v1.Image {
+// prebuilt names the tenant's program on machines that cannot compile it.
+const prebuilt = "PLEXUS_TENANT"
+
+// program is the path of the tenant's static program.
+func program(t testing.TB) string {
 	t.Helper()
+	if file := os.Getenv(prebuilt); file != "" {
+		return file
+	}
 	file := filepath.Join(t.TempDir(), "tenant")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file,
 		"github.com/plexus-network/plexus/provider/sandbox/sandboxtest/tenant")
@@ -144,7 +150,13 @@ func tenant(t testing.TB) v1.Image {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the tenant: %v\n%s", err, out)
 	}
-	program, err := os.ReadFile(file)
+	return file
+}
+
+// tenant is an image of one static program and the accounts of one user.
+func tenant(t testing.TB) v1.Image {
+	t.Helper()
+	program, err := os.ReadFile(program(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,10 @@ func main() {
 		fmt.Println(string(text))
 	case "escape":
 		escape()
+	case "gpu":
+		processors()
+	case "env":
+		fmt.Println(os.Getenv(arg(2)))
 	default:
 		fmt.Fprintln(os.Stderr, "unknown mode", mode)
 		os.Exit(2)
