@@ -34,6 +34,11 @@ type Config struct {
 	Ingress    string            `json:"ingress"`  // address for tenants' HTTP services
 	Domain     string            `json:"domain"`   // their names end in it: a DNS entry *.domain leads here
 	IngressURL string            `json:"ingress_url,omitempty"`
+	IngressTLS string            `json:"ingress_tls,omitempty"`     // address for the same over HTTPS
+	TLSFile    string            `json:"tls_certificate,omitempty"` // of names below Domain; read again when it changes
+	TLSKey     string            `json:"tls_key,omitempty"`
+	ACME       ACME              `json:"acme,omitzero"` // certificates for names that tenants bring
+	Redirect   bool              `json:"redirect,omitempty"`
 	Ports      [2]uint16         `json:"ports"` // first and last that tenants may publish
 	Attributes market.Attributes `json:"attributes"`
 

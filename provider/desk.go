@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
@@ -123,10 +122,10 @@ func (d *Daemon) adopt(id market.BidID, spec market.GroupSpec, m manifest.Manife
 			return nil // it runs
 		}
 	}
-	if err := d.names(r); err != nil {
+	waits, err := d.claim(id, r)
+	if err != nil {
 		return err
 	}
-	var err error
 	if r.Ports, err = lease.Publish(m[i], before, d.ports(before)); err != nil {
 		return err
 	}
@@ -134,26 +133,8 @@ func (d *Daemon) adopt(id market.BidID, spec market.GroupSpec, m manifest.Manife
 		return fmt.Errorf("%w: keep the manifest: %w", api.ErrAway, err)
 	}
 	k.keeper.Adopt(r)
-	return nil
-}
-
-// names tells whether the names that a lease's services answer to are free.
-func (d *Daemon) names(r *lease.Record) error {
-	taken := map[string]string{}
-	for _, k := range d.all() {
-		if had := k.keeper.Record(); had != nil && had.ID != r.ID {
-			for _, host := range hosts(had) {
-				taken[host] = had.ID
-			}
-		}
-	}
-	for _, host := range hosts(r) {
-		if strings.HasSuffix(host, "."+d.o.Domain) || host == d.o.Domain {
-			return fmt.Errorf("%w: the name %s is the provider's own; accept names of your own domain", api.ErrMismatch, host)
-		}
-		if taken[host] != "" {
-			return fmt.Errorf("%w: the name %s is served for another lease here", api.ErrMismatch, host)
-		}
+	for _, host := range waits {
+		k.keeper.Event("", "name", host+" still leads to another lease of yours; plexus lease migrate-host, or that lease's end, moves it here")
 	}
 	return nil
 }
@@ -253,13 +234,19 @@ func (d *Daemon) replica(r lease.Replica) api.Replica {
 
 // urls are where the world finds a service by the ingress.
 func (d *Daemon) urls(r *lease.Record, s manifest.Service) []string {
+	d.mu.Lock()
+	serves := d.names
+	d.mu.Unlock()
 	var all []string
 	for _, e := range s.Expose {
 		if !e.Ingress() {
 			continue
 		}
-		for _, host := range append([]string{lease.HostName(r.ID, s.Name, e.Port) + "." + d.o.Domain}, e.Hosts...) {
-			all = append(all, fmt.Sprintf(d.o.IngressURL, host))
+		all = append(all, d.url(lease.HostName(r.ID, s.Name, e.Port)+"."+d.o.Domain))
+		for _, host := range e.Hosts {
+			if serves[host] == r.ID {
+				all = append(all, d.url(host))
+			}
 		}
 	}
 	return all

@@ -55,7 +55,12 @@ type Options struct {
 	Certificate tls.Certificate
 	Ingress     string // address to listen on for HTTP; "" opens no ingress
 	Domain      string // names of services end in it; "" means localhost
-	IngressURL  string // what stands before and after a name in URLs, as "http://%s:8000"; "" means http on Ingress's port
+	IngressURL  string // what stands before and after a name in URLs, as "http://%s:8000"; "" means http on Ingress's port, https on IngressTLS's
+	IngressTLS  string // address to listen on for HTTPS; "" opens none
+	TLSFile     string // the certificate of names below Domain, in PEM; "" means Certificate
+	TLSKey      string // the key of TLSFile
+	ACME        ACME   // certificates for tenants' own names
+	Redirect    bool   // from HTTP to HTTPS, for names with a trusted certificate
 	Ports       [2]uint16
 
 	DryRun          bool          // decide on bids, and send none
@@ -68,6 +73,17 @@ type Options struct {
 	Pace            time.Duration // between looks at the chain; 0 means 1 s
 	Lease           lease.Options // Poll, Grace and Calm
 	Log             *slog.Logger  // nil means no log
+
+	ownURL   bool                                            // IngressURL was not given
+	lookup   func(context.Context, string) ([]string, error) // nil means the machine's resolver
+	acmeHTTP *http.Client                                    // to the authority; nil means an ordinary one
+}
+
+// ACME says where a provider gets certificates for the names that its tenants
+// bring. The zero ACME gets none.
+type ACME struct {
+	Directory string `json:"directory"`       // URL of the authority's directory; "" means none
+	Email     string `json:"email,omitempty"` // where the authority warns
 }
 
 // minDisk is how much of its disk a provider leaves free: with less, it does
@@ -80,6 +96,9 @@ type Daemon struct {
 	inventory *inventory.Inventory
 	books     *lease.Books
 	router    *ingress.Router
+	tls       *ingress.Certificates // nil without IngressTLS
+	authority *ingress.Authority    // nil without ACME
+	secureURL string                // of names with a trusted certificate; "" without TLS
 	report    sandbox.Report
 	meter     *meter
 
@@ -93,6 +112,7 @@ type Daemon struct {
 	trouble  string          // why there is no newer one
 	position position
 	orders   map[market.OrderID]*opinion
+	names    names                // of tenants' services
 	placed   map[string]placement // bids that no snapshot shows yet
 	later    map[string]time.Time // by bid, when to try to close it again
 	paid     time.Time            // of the last withdrawals
@@ -124,6 +144,12 @@ func New(o Options) (*Daemon, error) {
 		o: o, inventory: inventory.New(o.Capacity), books: books, router: &ingress.Router{Log: o.Log}, meter: newMeter(o.Engine),
 		keepers: map[string]*kept{}, orders: map[market.OrderID]*opinion{}, placed: map[string]placement{}, later: map[string]time.Time{},
 		trouble: "the chain was not seen yet", paid: time.Now(),
+	}
+	if d.names, err = readNames(o.Dir); err != nil {
+		return nil, err
+	}
+	if err := d.secure(); err != nil {
+		return nil, err
 	}
 	if d.stray, err = books.All(); err != nil {
 		o.Log.Error("leases that cannot be read run on, but cannot be changed until their tenants send their manifests again", "error", err)
@@ -166,7 +192,7 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.IngressURL == "" {
-		o.IngressURL = "http://%s"
+		o.ownURL, o.IngressURL = true, "http://%s"
 		if _, port, err := net.SplitHostPort(o.Ingress); err == nil && port != "80" {
 			o.IngressURL += ":" + port
 		}
@@ -191,6 +217,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		stop()
 		return errors.Join(err, all.Wait())
 	}
+	if d.authority != nil {
+		all.Go(func() error { d.authority.Run(ctx); return nil })
+	}
 	all.Go(func() error { return d.follow(ctx) })
 	all.Go(func() error { return d.goOn(ctx) })
 	all.Go(func() error { d.meter.run(ctx); return nil })
@@ -212,24 +241,26 @@ func (d *Daemon) open(ctx context.Context, all *errgroup.Group) error {
 		})
 		serve(ctx, all, l, api.NewServer(d.o.Account, d, d.o.Engine, d.o.Log))
 	}
-	if d.o.Ingress != "" {
-		l, err := net.Listen("tcp", d.o.Ingress)
-		if err != nil {
-			return fmt.Errorf("provider: ingress: %w", err)
-		}
-		serve(ctx, all, l, d.router)
-	}
-	return nil
+	return d.openIngress(ctx, all)
 }
 
 // serve answers on l until ctx ends.
 func serve(ctx context.Context, all *errgroup.Group, l net.Listener, h http.Handler) {
+	serveTLS(ctx, all, l, h, nil)
+}
+
+// serveTLS is serve, with HTTP/2 over TLS if there is a configuration of it.
+func serveTLS(ctx context.Context, all *errgroup.Group, l net.Listener, h http.Handler, c *tls.Config) {
 	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: h, TLSConfig: c, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	all.Go(func() error {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		answer := s.Serve
+		if c != nil {
+			answer = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+		}
+		if err := answer(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

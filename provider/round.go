@@ -287,27 +287,44 @@ func (d *Daemon) withdraw(ctx context.Context, s *Snapshot) error {
 
 // route tells the ingress who serves which names.
 func (d *Daemon) route() {
+	records := d.records()
+	serves := d.name(records)
 	var routes []ingress.Route
-	all := d.all()
-	slices.SortFunc(all, func(a, b *kept) int { return a.since.Compare(b.since) }) // whose name it was first
-	for _, k := range all {
-		r := k.keeper.Record()
-		if r == nil {
-			continue
+	for _, r := range records {
+		keeper := d.keeperOf(r.ID)
+		if keeper == nil {
+			continue // of a run before, and not taken up yet
 		}
 		for _, s := range r.Group.Services {
 			for _, e := range s.Expose {
 				if !e.Ingress() {
 					continue
 				}
-				routes = append(routes, ingress.Route{
-					Hosts: append([]string{lease.HostName(r.ID, s.Name, e.Port) + "." + d.o.Domain}, e.Hosts...), HTTP: e.HTTP,
-					Backends: func() []netip.AddrPort { return backends(k.keeper, s.Name, uint16(e.Port)) },
-				})
+				route := ingress.Route{
+					Hosts: []string{lease.HostName(r.ID, s.Name, e.Port) + "." + d.o.Domain}, HTTP: e.HTTP,
+					Backends: func() []netip.AddrPort { return backends(keeper, s.Name, uint16(e.Port)) },
+				}
+				for _, host := range e.Hosts {
+					if serves[host] == r.ID {
+						route.Hosts = append(route.Hosts, host)
+					}
+				}
+				routes = append(routes, route)
 			}
 		}
 	}
 	d.router.Set(routes)
+	d.certify()
+}
+
+// keeperOf returns who keeps a lease, or nil.
+func (d *Daemon) keeperOf(id string) *lease.Keeper {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k := d.keepers[id]; k != nil {
+		return k.keeper
+	}
+	return nil
 }
 
 // backends are where the replicas of a service that run listen on a port.

@@ -40,6 +40,9 @@ type Desk interface {
 	Manifest(ctx context.Context, owner string, dseq uint64, m manifest.Manifest) ([]string, error)
 	// Lease returns how a lease stands, or [ErrNoLease].
 	Lease(ctx context.Context, id market.BidID) (LeaseStatus, error)
+	// Migrate has names that several of an owner's leases accept lead to one of
+	// them. It is [ErrMismatch] if that lease does not accept them.
+	Migrate(ctx context.Context, id market.BidID, hosts []string) error
 	// Keeper returns who keeps a lease running, or [ErrNoLease].
 	Keeper(id market.BidID) (*lease.Keeper, error)
 }

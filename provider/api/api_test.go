@@ -53,6 +53,16 @@ func (d *desk) Manifest(_ context.Context, owner string, dseq uint64, m manifest
 	return []string{d.id.String()}, nil
 }
 
+func (d *desk) Migrate(_ context.Context, id market.BidID, hosts []string) error {
+	if _, err := d.Keeper(id); err != nil {
+		return err
+	}
+	if hosts[0] != "app.example" {
+		return fmt.Errorf("%w: %q", api.ErrMismatch, hosts)
+	}
+	return nil
+}
+
 func (d *desk) Lease(_ context.Context, id market.BidID) (api.LeaseStatus, error) {
 	if _, err := d.Keeper(id); err != nil {
 		return api.LeaseStatus{}, err
@@ -151,6 +161,15 @@ func TestAPI(t *testing.T) {
 	}
 	if _, err := c.SendManifest(ctx, 4, m); !errors.Is(err, api.ErrNoLease) {
 		t.Errorf("manifest of no lease: %v", err)
+	}
+	if err := c.Migrate(ctx, s.desk.id, []string{"app.example"}); err != nil {
+		t.Errorf("a name that moves: %v", err)
+	}
+	if err := c.Migrate(ctx, s.desk.id, []string{"other.example"}); !errors.Is(err, api.ErrMismatch) {
+		t.Errorf("a name that the manifest lacks: %v", err)
+	}
+	if err := c.Migrate(ctx, s.desk.id, nil); err == nil {
+		t.Error("no name moves")
 	}
 	if got, err := c.Lease(ctx, s.desk.id); err != nil || !got.Ready {
 		t.Errorf("lease %+v, %v", got, err)

@@ -135,6 +135,12 @@ func leasePath(id market.BidID, what string) string {
 	return fmt.Sprintf("/v1/leases/%d/%d/%d/%s", id.DSeq, id.GSeq, id.OSeq, what)
 }
 
+// Migrate has names that several leases of the same tenant accept lead to one
+// of them.
+func (c *Client) Migrate(ctx context.Context, id market.BidID, hosts []string) error {
+	return c.call(ctx, http.MethodPost, leasePath(id, "hosts"), map[string]any{"hosts": hosts}, &struct{}{})
+}
+
 // Lease returns how a lease stands, or [ErrNoLease].
 func (c *Client) Lease(ctx context.Context, id market.BidID) (s LeaseStatus, err error) {
 	return s, c.call(ctx, http.MethodGet, leasePath(id, "status"), nil, &s)

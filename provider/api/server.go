@@ -48,6 +48,7 @@ func NewServer(provider string, desk Desk, engine sandbox.Engine, log *slog.Logg
 	const lease = "/v1/leases/{dseq}/{gseq}/{oseq}/"
 	s.mux.HandleFunc("GET "+lease+"status", s.status)
 	s.mux.HandleFunc("GET "+lease+"manifest", s.got)
+	s.mux.HandleFunc("POST "+lease+"hosts", s.migrate)
 	s.mux.HandleFunc("GET "+lease+"logs", s.logs)
 	s.mux.HandleFunc("GET "+lease+"events", s.events)
 	s.mux.HandleFunc("GET "+lease+"exec", s.exec)
@@ -166,6 +167,25 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	}
 	status, err := s.desk.Lease(r.Context(), id)
 	s.answer(w, status, err)
+}
+
+// maxHosts is how many names move at once.
+const maxHosts = 256
+
+func (s *Server) migrate(w http.ResponseWriter, r *http.Request) {
+	var ask struct {
+		Hosts []string `json:"hosts"`
+	}
+	id, err := s.asked(r, pass.SendManifest)
+	if err == nil {
+		if err = json.NewDecoder(http.MaxBytesReader(w, r.Body, 128<<10)).Decode(&ask); err == nil && (len(ask.Hosts) == 0 || len(ask.Hosts) > maxHosts) {
+			err = fmt.Errorf("%d names to move, want 1 to %d", len(ask.Hosts), maxHosts)
+		}
+	}
+	if err == nil {
+		err = s.desk.Migrate(r.Context(), id, ask.Hosts)
+	}
+	s.answer(w, map[string]any{"hosts": ask.Hosts}, err)
 }
 
 func (s *Server) got(w http.ResponseWriter, r *http.Request) {
