@@ -91,6 +91,7 @@ is proven not to deliver. Done again, it changes both.`,
 	f.StringVar(&s.c.Ingress, "ingress", "0.0.0.0:80", "address on which tenants' HTTP services are reached")
 	f.StringVar(&s.c.Domain, "domain", "", "names of tenants' services end in it (default the host of --host-uri)")
 	f.StringVar(&s.c.IngressURL, "ingress-url", "", "how their URLs look, with %s for the name, if a proxy stands before the ingress")
+	s.ingressFlags(cmd)
 	f.StringVar(&s.c.Engine, "engine", "gvisor", "what runs containers: gvisor or runc")
 	f.Int64Var(&s.c.CPU, "cpu", 0, "thousandths of a core for sale (default all)")
 	f.Var(&byteValue{&s.c.Memory}, "memory", "memory for sale, as 6Gi (default nine tenths)")
@@ -162,6 +163,9 @@ func (s *seller) decide() error {
 	}
 	if s.c.IngressURL != "" && strings.Count(s.c.IngressURL, "%s") != 1 {
 		return fmt.Errorf("--ingress-url %q: write %%s once, where the name stands, as https://%%s", s.c.IngressURL)
+	}
+	if err := s.decideTLS(); err != nil {
+		return err
 	}
 	s.c.Ports = [2]uint16{30000, 32767}
 	machine, err := inventory.Machine(s.dir())
@@ -325,6 +329,7 @@ func (s *seller) run(cmd *cobra.Command) error {
 	o := provider.Options{
 		Dir: s.dir(), Account: actor.Account(), Chain: provider.Ledger{Client: chain, Actor: actor},
 		API: c.Listen, Certificate: certificate, Ingress: c.Ingress, Domain: c.Domain, IngressURL: c.IngressURL, Ports: c.Ports,
+		IngressTLS: c.IngressTLS, TLSFile: c.TLSFile, TLSKey: c.TLSKey, ACME: c.ACME, Redirect: c.Redirect,
 		Prices: c.Prices, Capacity: c.Capacity(), DryRun: s.dryRun, Log: log,
 	}
 	if len(c.PriceScript) > 0 {
