@@ -36,6 +36,7 @@ func (d *Daemon) Status(context.Context) api.Status {
 			}
 		}
 	}
+	s.Sold = d.sold
 	d.mu.Unlock()
 	s.Capacity, s.Free, s.Used = d.inventory.Capacity(), d.inventory.Free(), d.meter.total()
 	return s

@@ -62,6 +62,7 @@ type Options struct {
 	ACME        ACME   // certificates for tenants' own names
 	Redirect    bool   // from HTTP to HTTPS, for names with a trusted certificate
 	Ports       [2]uint16
+	Metrics     string // address to answer Prometheus on; "" means none
 
 	DryRun          bool          // decide on bids, and send none
 	BidLife         uint64        // blocks; 0 means as many as the chain allows
@@ -70,10 +71,12 @@ type Options struct {
 	Withdraw        time.Duration // between withdrawals; 0 means 1 h
 	WithdrawLeast   market.Amount // that is worth one; 0 means 1,000,000
 	Overhead        int64         // bytes of memory of a sandbox itself; 0 means 48 MiB
+	KeepFree        int64         // bytes of disk below which images that nobody needs are deleted; 0 means 4 GiB
 	Pace            time.Duration // between looks at the chain; 0 means 1 s
 	Lease           lease.Options // Poll, Grace and Calm
 	Log             *slog.Logger  // nil means no log
 
+	freeDisk func(dir string) (int64, error)                 // nil means inventory.FreeDisk
 	ownURL   bool                                            // IngressURL was not given
 	lookup   func(context.Context, string) ([]string, error) // nil means the machine's resolver
 	acmeHTTP *http.Client                                    // to the authority; nil means an ordinary one
@@ -101,6 +104,7 @@ type Daemon struct {
 	secureURL string                // of names with a trusted certificate; "" without TLS
 	report    sandbox.Report
 	meter     *meter
+	figures   *figures
 
 	manifests sync.Mutex // one at a time, for ports and names
 
@@ -116,6 +120,9 @@ type Daemon struct {
 	placed   map[string]placement // bids that no snapshot shows yet
 	later    map[string]time.Time // by bid, when to try to close it again
 	paid     time.Time            // of the last withdrawals
+	sold     inventory.Amounts    // to leases
+	restarts int                  // of leases that have ended
+	unread   bool                 // some records are damaged: nobody knows which images they need
 }
 
 // kept is a lease with who keeps it.
@@ -145,6 +152,7 @@ func New(o Options) (*Daemon, error) {
 		keepers: map[string]*kept{}, orders: map[market.OrderID]*opinion{}, placed: map[string]placement{}, later: map[string]time.Time{},
 		trouble: "the chain was not seen yet", paid: time.Now(),
 	}
+	d.figures = newFigures(d)
 	if d.names, err = readNames(o.Dir); err != nil {
 		return nil, err
 	}
@@ -152,6 +160,7 @@ func New(o Options) (*Daemon, error) {
 		return nil, err
 	}
 	if d.stray, err = books.All(); err != nil {
+		d.unread = true
 		o.Log.Error("leases that cannot be read run on, but cannot be changed until their tenants send their manifests again", "error", err)
 	}
 	text, err := os.ReadFile(d.positionFile())
@@ -182,11 +191,17 @@ func (o Options) withDefaults() Options {
 	if o.Overhead == 0 {
 		o.Overhead = 48 << 20
 	}
+	if o.KeepFree == 0 {
+		o.KeepFree = 4 << 30
+	}
 	if o.Domain == "" {
 		o.Domain = "localhost"
 	}
 	if o.Ports == [2]uint16{} {
 		o.Ports = [2]uint16{30000, 32767}
+	}
+	if o.freeDisk == nil {
+		o.freeDisk = inventory.FreeDisk
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -223,6 +238,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	all.Go(func() error { return d.follow(ctx) })
 	all.Go(func() error { return d.goOn(ctx) })
 	all.Go(func() error { d.meter.run(ctx); return nil })
+	all.Go(func() error { d.tidy(ctx); return nil })
 	if err := all.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -240,6 +256,11 @@ func (d *Daemon) open(ctx context.Context, all *errgroup.Group) error {
 			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{d.o.Certificate}, NextProtos: []string{"http/1.1"},
 		})
 		serve(ctx, all, l, api.NewServer(d.o.Account, d, d.o.Engine, d.o.Log))
+	}
+	if d.o.Metrics != "" {
+		if err := d.figures.serve(ctx, all, d.o.Metrics); err != nil {
+			return err
+		}
 	}
 	return d.openIngress(ctx, all)
 }
@@ -311,6 +332,7 @@ func (d *Daemon) keep(id market.BidID, record *lease.Record) *kept {
 	}
 	o := d.o.Lease
 	o.Engine, o.Images, o.Books, o.Domain, o.Log = d.o.Engine, d.o.Images, d.books, d.o.Domain, d.o.Log
+	o.Began = func(took time.Duration) { d.figures.start.Observe(took.Seconds()) }
 	ctx, stop := context.WithCancel(d.ctx)
 	k := &kept{id: id, keeper: lease.NewKeeper(name, record, o), since: time.Now(), stop: stop, done: make(chan struct{})}
 	d.keepers[name] = k

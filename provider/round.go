@@ -28,6 +28,9 @@ func (d *Daemon) follow(ctx context.Context) error {
 			return ctx.Err()
 		}
 		d.mu.Lock()
+		if err != nil {
+			d.figures.errors.WithLabelValues("round").Inc()
+		}
 		fresh := err != nil && d.trouble != err.Error()
 		d.trouble = ""
 		if err != nil {
@@ -58,6 +61,7 @@ func (d *Daemon) round(ctx context.Context, head ledger.Head) error {
 		return err
 	}
 	d.mu.Lock()
+	d.figures.follow(d.last, s)
 	d.last = s
 	d.mu.Unlock()
 	d.account(s)
@@ -177,6 +181,10 @@ func (d *Daemon) end(ctx context.Context, id market.BidID, reason market.Reason)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if k != nil {
+		d.restarts += k.keeper.Restarts()
+	}
+	d.figures.ended.WithLabelValues(reason.String()).Inc()
 	delete(d.keepers, name)
 	delete(d.later, name)
 	d.stray = slices.DeleteFunc(d.stray, func(r *lease.Record) bool { return r.ID == name })
@@ -216,6 +224,11 @@ func (d *Daemon) account(s *Snapshot) {
 		}
 	}
 	d.inventory.Replace(claims)
+	sold := inventory.Amounts{}
+	for name := range d.keepers {
+		sold = sold.Plus(claims[name])
+	}
+	d.sold = sold
 }
 
 // again is how long after a failure a bid is tried to be closed again.
@@ -243,7 +256,11 @@ func (d *Daemon) giveUp(ctx context.Context, s *Snapshot) error {
 		d.o.Log.Warn("lease is given up", "lease", name, "reason", reason)
 		switch {
 		case l.Reclaim == 0:
-			bad = append(bad, d.o.Chain.Close(ctx, l.ID, reason))
+			err := d.o.Chain.Close(ctx, l.ID, reason)
+			if err != nil {
+				d.figures.errors.WithLabelValues("close").Inc()
+			}
+			bad = append(bad, err)
 		case l.State == market.LeaseActive:
 			bad = append(bad, d.o.Chain.Notice(ctx, l.ID))
 		}
@@ -277,8 +294,12 @@ func (d *Daemon) withdraw(ctx context.Context, s *Snapshot) error {
 		if err == nil && fate.Runs && fate.Owed >= d.o.WithdrawLeast {
 			var paid string
 			if paid, err = d.o.Chain.Withdraw(ctx, l.ID); err == nil {
+				d.figures.paid(paid)
 				d.o.Log.Info("paid", "lease", l.ID.String(), "amount", paid)
 			}
+		}
+		if err != nil {
+			d.figures.errors.WithLabelValues("withdraw").Inc()
 		}
 		bad = append(bad, err)
 	}

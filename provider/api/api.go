@@ -57,7 +57,8 @@ type Status struct {
 	Bidding  bool              `json:"bidding"`           // whether it bids now
 	Reason   string            `json:"reason,omitempty"`  // why it does not
 	Capacity inventory.Amounts `json:"capacity"`
-	Free     inventory.Amounts `json:"free"`
+	Free     inventory.Amounts `json:"free"` // of leases and open bids
+	Sold     inventory.Amounts `json:"sold"` // to leases
 	Used     Usage             `json:"used"` // by all leases, measured
 	Leases   int               `json:"leases"`
 	Bids     int               `json:"bids"` // that are open
@@ -67,9 +68,11 @@ type Status struct {
 type Usage struct {
 	CPU    int64 `json:"cpu"`    // thousandths of a core, on average since the look before
 	Memory int64 `json:"memory"` // bytes
-	Disk   int64 `json:"disk"`   // bytes
+	Disk   int64 `json:"disk"`   // bytes, of all classes
 	In     int64 `json:"in"`     // bytes received since the replicas began
 	Out    int64 `json:"out"`    // bytes sent
+
+	Storage map[string]int64 `json:"storage,omitempty"` // bytes by class, as in [inventory.Amounts]
 }
 
 // Screening is whether a provider would bid.

@@ -30,6 +30,8 @@ type Options struct {
 	Domain string // of the ingress
 	Log    *slog.Logger
 
+	Began func(took time.Duration) // called when all replicas of a manifest were started, with the time since it came; may be nil
+
 	Poll  time.Duration // between looks at what runs; 0 means 5 s
 	Grace time.Duration // from asking a replica to end to killing it; 0 means 10 s
 	Calm  time.Duration // after which a replica that runs counts as well; 0 means 10 min
@@ -57,6 +59,7 @@ type Keeper struct {
 	trouble  time.Time // since when not all replicas have run; zero while they do
 	pause    time.Duration
 	tries    time.Time // not before
+	came     time.Time // when the latest manifest did; zero once its replicas were started, or if a run before had it
 }
 
 // replicaState is what a Keeper remembers of a replica.
@@ -122,7 +125,7 @@ func (k *Keeper) soon() (time.Time, bool) {
 // Adopt makes a record, which is in the books, what is to run.
 func (k *Keeper) Adopt(r *Record) {
 	k.mu.Lock()
-	k.record, k.checked, k.pause, k.tries = r, false, 0, time.Time{}
+	k.record, k.checked, k.pause, k.tries, k.came = r, false, 0, time.Time{}, time.Now()
 	for _, s := range k.replicas {
 		s.pause, s.next = 0, time.Time{}
 	}
@@ -211,12 +214,33 @@ func (k *Keeper) step(ctx context.Context, r *Record) error {
 	if err := errors.Join(bad...); err != nil {
 		return err
 	}
+	k.settled(r)
+	return nil
+}
+
+// settled notes that all of a record was started.
+func (k *Keeper) settled(r *Record) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.record == r {
-		k.checked, k.trouble = true, time.Time{}
+	if k.record != r {
+		return
 	}
-	return nil
+	k.checked, k.trouble = true, time.Time{}
+	if !k.came.IsZero() && k.opt.Began != nil {
+		k.opt.Began(time.Since(k.came))
+	}
+	k.came = time.Time{}
+}
+
+// Restarts counts how often replicas were started again after they ended.
+func (k *Keeper) Restarts() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := 0
+	for _, r := range k.replicas {
+		n += r.restarts
+	}
+	return n
 }
 
 // images pulls the services' images: by the digests that they had the first
@@ -238,7 +262,7 @@ func (k *Keeper) images(ctx context.Context, r *Record) (*Record, map[string]ima
 		} else {
 			k.Event(s.Name, "pull", "fetching image "+ref)
 		}
-		i, err := k.opt.Images.Pull(ctx, ref, c)
+		i, err := k.opt.Images.Pull(image.WithProgress(ctx, k.progress(s.Name)), ref, c)
 		if err != nil {
 			return r, nil, fmt.Errorf("service %s: %w", s.Name, err)
 		}
@@ -249,6 +273,22 @@ func (k *Keeper) images(ctx context.Context, r *Record) (*Record, map[string]ima
 	}
 	r, err := k.remember(r, digests)
 	return r, all, err
+}
+
+// progressEvery is the time between two events of one pull, so that a slow one
+// does not push out all that happened before.
+const progressEvery = 10 * time.Second
+
+// progress tells the tenant how far the pull of a service's image is.
+func (k *Keeper) progress(service string) image.Progress {
+	began, said := time.Now(), time.Now()
+	return func(done, total int64) {
+		if done < total && time.Since(said) < progressEvery || done == total && time.Since(began) < time.Second {
+			return
+		}
+		said = time.Now()
+		k.Event(service, "pull", fmt.Sprintf("%d of %d MB fetched (%d %%) in %v", done/1e6, total/1e6, 100*done/max(total, 1), time.Since(began).Round(time.Second)))
+	}
 }
 
 // pinned names an image by its digest.
