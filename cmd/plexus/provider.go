@@ -47,6 +47,7 @@ type seller struct {
 	offline  bool
 	dryRun   bool
 	logLevel string
+	metrics  string
 }
 
 // newProviderCmd returns the command that sells compute.
@@ -298,6 +299,7 @@ there. With --dry-run it says what it would bid, and sends nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.hint(s.run(cmd)) },
 	}
 	cmd.Flags().BoolVar(&s.dryRun, "dry-run", false, "decide on bids, and send none")
+	cmd.Flags().StringVar(&s.metrics, "metrics", "", "address on which Prometheus is answered, as 127.0.0.1:9468 (default none)")
 	cmd.Flags().StringVar(&s.logLevel, "log", "info", "least level of the log on standard error")
 	return cmd
 }
@@ -330,7 +332,8 @@ func (s *seller) run(cmd *cobra.Command) error {
 		Dir: s.dir(), Account: actor.Account(), Chain: provider.Ledger{Client: chain, Actor: actor},
 		API: c.Listen, Certificate: certificate, Ingress: c.Ingress, Domain: c.Domain, IngressURL: c.IngressURL, Ports: c.Ports,
 		IngressTLS: c.IngressTLS, TLSFile: c.TLSFile, TLSKey: c.TLSKey, ACME: c.ACME, Redirect: c.Redirect,
-		Prices: c.Prices, Capacity: c.Capacity(), DryRun: s.dryRun, Log: log,
+		Metrics: s.metrics,
+		Prices:  c.Prices, Capacity: c.Capacity(), DryRun: s.dryRun, Log: log,
 	}
 	if len(c.PriceScript) > 0 {
 		o.Prices = price.NewScript(c.PriceScript, 0)
@@ -432,10 +435,7 @@ func printProviderStatus(cmd *cobra.Command, s api.Status) {
 	for _, limit := range s.Missing {
 		fmt.Fprintf(out, "This machine cannot hold a limit: %s\n", limit)
 	}
-	u := func(n int64) uint64 { return uint64(max(n, 0)) }
-	fmt.Fprintf(out, "  cores   %s for sale, %s free, %s in use\n", cores(u(s.Capacity.CPU)), cores(u(s.Free.CPU)), cores(u(s.Used.CPU)))
-	fmt.Fprintf(out, "  memory  %s for sale, %s free, %s in use\n", bytesize(u(s.Capacity.Memory)), bytesize(u(s.Free.Memory)), bytesize(u(s.Used.Memory)))
-	fmt.Fprintf(out, "  disk    %s for sale, %s free, %s in use\n", bytesize(u(s.Capacity.Storage[""])), bytesize(u(s.Free.Storage[""])), bytesize(u(s.Used.Disk)))
+	printUse(out, s)
 }
 
 // byteValue is a flag of bytes, as "512Mi" or "6Gi".
