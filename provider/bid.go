@@ -83,6 +83,12 @@ func (d *Daemon) silent(s *Snapshot) error {
 	if s.Leaving {
 		return errors.New("this provider is leaving the market, and bids no more")
 	}
+	d.mu.Lock()
+	full := d.full
+	d.mu.Unlock()
+	if full != "" {
+		return fmt.Errorf("state cannot be written into %s, so there are no bids: %s", d.o.Dir, full)
+	}
 	free, err := d.o.freeDisk(d.o.Dir)
 	if err == nil && free < minDisk {
 		err = fmt.Errorf("the disk of %s has %d bytes left, less than %d: no bids until there is more", d.o.Dir, free, int64(minDisk))

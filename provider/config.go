@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/provider/alert"
 	"github.com/plexus-network/plexus/provider/inventory"
 	"github.com/plexus-network/plexus/provider/lease"
 	"github.com/plexus-network/plexus/provider/price"
@@ -48,6 +49,8 @@ type Config struct {
 	Storage int64            `json:"storage"` // for sale, in bytes
 	Classes map[string]Class `json:"classes,omitempty"`
 	Private bool             `json:"private_registries,omitempty"` // images may come from private addresses, over plain HTTP
+
+	Webhooks []alert.Hook `json:"webhooks,omitempty"` // that are told what an operator should know
 
 	Prices      price.Scale `json:"prices"`
 	PriceScript []string    `json:"price_script,omitempty"` // in place of prices: a program and its arguments

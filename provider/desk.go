@@ -131,6 +131,7 @@ func (d *Daemon) adopt(id market.BidID, spec market.GroupSpec, m manifest.Manife
 		return err
 	}
 	if err := d.books.Put(r); err != nil {
+		d.written(err)
 		return fmt.Errorf("%w: keep the manifest: %w", api.ErrAway, err)
 	}
 	k.keeper.Adopt(r)

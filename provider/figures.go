@@ -142,8 +142,9 @@ func newGauges(d *Daemon) *gauges {
 	}
 }
 
-// Describe implements [prometheus.Collector].
-func (g *gauges) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(g, to) }
+// Describe implements [prometheus.Collector]. It tells nothing: what there is
+// depends on the classes of disk and on certificates.
+func (*gauges) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].
 func (g *gauges) Collect(to chan<- prometheus.Metric) {
@@ -184,6 +185,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 		gauge(g.replicas, float64(n), state)
 	}
 	counter(g.restarts, float64(restarts))
+	gauge(g.queue, float64(g.d.post.Waiting()))
 	if images, ok := g.d.o.Images.(interface{ Pulled() image.Pulled }); ok {
 		p := images.Pulled()
 		counter(g.pulls, float64(p.Done), "done")

@@ -92,7 +92,7 @@ func (d *Daemon) name(records []*lease.Record) names {
 func (d *Daemon) keepNames(n names) {
 	text, err := json.Marshal(n)
 	if err == nil {
-		err = lease.WriteFile(namesFile(d.o.Dir), text)
+		err = d.o.write(namesFile(d.o.Dir), text)
 	}
 	if err != nil {
 		d.o.Log.Warn("who serves which name is not remembered", "error", err)

@@ -33,6 +33,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/provider/alert"
 	"github.com/plexus-network/plexus/provider/api"
 	"github.com/plexus-network/plexus/provider/ingress"
 	"github.com/plexus-network/plexus/provider/inventory"
@@ -62,6 +63,7 @@ type Options struct {
 	ACME        ACME   // certificates for tenants' own names
 	Redirect    bool   // from HTTP to HTTPS, for names with a trusted certificate
 	Ports       [2]uint16
+	Webhooks    []alert.Hook
 	Metrics     string // address to answer Prometheus on; "" means none
 
 	DryRun          bool          // decide on bids, and send none
@@ -72,14 +74,17 @@ type Options struct {
 	WithdrawLeast   market.Amount // that is worth one; 0 means 1,000,000
 	Overhead        int64         // bytes of memory of a sandbox itself; 0 means 48 MiB
 	KeepFree        int64         // bytes of disk below which images that nobody needs are deleted; 0 means 4 GiB
+	ChainPatience   time.Duration // with a chain that does not answer, before its operator is told; 0 means 5 min
 	Pace            time.Duration // between looks at the chain; 0 means 1 s
 	Lease           lease.Options // Poll, Grace and Calm
 	Log             *slog.Logger  // nil means no log
 
-	freeDisk func(dir string) (int64, error)                 // nil means inventory.FreeDisk
-	ownURL   bool                                            // IngressURL was not given
-	lookup   func(context.Context, string) ([]string, error) // nil means the machine's resolver
-	acmeHTTP *http.Client                                    // to the authority; nil means an ordinary one
+	write       func(file string, content []byte) error         // nil means lease.WriteFile
+	freeDisk    func(dir string) (int64, error)                 // nil means inventory.FreeDisk
+	ownURL      bool                                            // IngressURL was not given
+	lookup      func(context.Context, string) ([]string, error) // nil means the machine's resolver
+	webhookHTTP *http.Client                                    // nil means an ordinary one
+	acmeHTTP    *http.Client                                    // to the authority; nil means an ordinary one
 }
 
 // ACME says where a provider gets certificates for the names that its tenants
@@ -105,6 +110,7 @@ type Daemon struct {
 	report    sandbox.Report
 	meter     *meter
 	figures   *figures
+	post      *alert.Post
 
 	manifests sync.Mutex // one at a time, for ports and names
 
@@ -113,6 +119,7 @@ type Daemon struct {
 	keepers  map[string]*kept
 	stray    []*lease.Record // of a run before, that no keeper has yet
 	last     *Snapshot       // nil before the first look
+	answered time.Time       // when last was made
 	trouble  string          // why there is no newer one
 	position position
 	orders   map[market.OrderID]*opinion
@@ -122,6 +129,8 @@ type Daemon struct {
 	paid     time.Time            // of the last withdrawals
 	sold     inventory.Amounts    // to leases
 	restarts int                  // of leases that have ended
+	news     bool                 // the position is to be written at once, so that nothing is told twice
+	full     string               // why state cannot be written; "" if it can
 	unread   bool                 // some records are damaged: nobody knows which images they need
 }
 
@@ -136,8 +145,10 @@ type kept struct {
 
 // position is how far a daemon has followed which chain.
 type position struct {
-	Chain  string `json:"chain"`
-	Height uint64 `json:"height"`
+	Chain   string `json:"chain"`
+	Height  uint64 `json:"height"`
+	Cases   uint32 `json:"cases,omitempty"` // what was told of reports against the provider
+	Slashed uint64 `json:"slashed,omitempty"`
 }
 
 // New returns a Daemon with what a run before left on disk.
@@ -147,12 +158,19 @@ func New(o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider: folder of leases: %w", err)
 	}
+	books.Write = o.write
 	d := &Daemon{
 		o: o, inventory: inventory.New(o.Capacity), books: books, router: &ingress.Router{Log: o.Log}, meter: newMeter(o.Engine),
 		keepers: map[string]*kept{}, orders: map[market.OrderID]*opinion{}, placed: map[string]placement{}, later: map[string]time.Time{},
 		trouble: "the chain was not seen yet", paid: time.Now(),
 	}
 	d.figures = newFigures(d)
+	d.post, err = alert.Open(filepath.Join(o.Dir, "alerts"), o.Account, o.Webhooks, alert.Options{
+		HTTP: o.webhookHTTP, Count: func(result string) { d.figures.alerts.WithLabelValues(result).Inc() }, Log: o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("provider: %w", err)
+	}
 	if d.names, err = readNames(o.Dir); err != nil {
 		return nil, err
 	}
@@ -184,6 +202,7 @@ func (o Options) withDefaults() Options {
 	or(&o.ManifestTimeout, 5*time.Minute)
 	or(&o.Patience, 15*time.Minute)
 	or(&o.Withdraw, time.Hour)
+	or(&o.ChainPatience, 5*time.Minute)
 	or(&o.Pace, time.Second)
 	if o.WithdrawLeast == 0 {
 		o.WithdrawLeast = 1_000_000
@@ -199,6 +218,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Ports == [2]uint16{} {
 		o.Ports = [2]uint16{30000, 32767}
+	}
+	if o.write == nil {
+		o.write = lease.WriteFile
 	}
 	if o.freeDisk == nil {
 		o.freeDisk = inventory.FreeDisk
@@ -239,6 +261,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	all.Go(func() error { return d.goOn(ctx) })
 	all.Go(func() error { d.meter.run(ctx); return nil })
 	all.Go(func() error { d.tidy(ctx); return nil })
+	all.Go(func() error { d.watch(ctx); return nil })
+	all.Go(func() error { d.post.Run(ctx); return nil })
 	if err := all.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}

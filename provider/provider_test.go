@@ -50,12 +50,15 @@ type fakeChain struct {
 	closed  map[market.BidID]market.Reason
 	paid    int
 	refuses error
+	cases   uint32
+	slashed uint64
+	balance uint64
 }
 
 func newChain() *fakeChain {
 	return &fakeChain{
 		name: "test", began: time.Now(), bids: map[market.BidID]market.Bid{}, leases: map[market.BidID]market.Lease{},
-		hashes: map[market.DeploymentID]manifest.Hash{}, closed: map[market.BidID]market.Reason{},
+		hashes: map[market.DeploymentID]manifest.Hash{}, closed: map[market.BidID]market.Reason{}, balance: 1 << 60,
 	}
 }
 
@@ -98,6 +101,7 @@ func (c *fakeChain) Snapshot(_ context.Context, at ledger.Head) (*Snapshot, erro
 	s := &Snapshot{
 		Head: at, Attributes: market.Attributes{{Key: "region", Value: "here"}},
 		Rules: map[string]market.Rules{"nplx": market.DefaultRules()}, Orders: slices.Clone(c.orders),
+		Cases: c.cases, Slashed: c.slashed, Balance: c.balance,
 	}
 	for _, b := range c.bids {
 		if b.State == market.BidOpen || b.State == market.BidActive {
@@ -202,7 +206,7 @@ func (c *fakeChain) take(id market.BidID) {
 		b := c.bids[id]
 		b.State = market.BidActive
 		c.bids[id] = b
-		c.leases[id] = market.Lease{ID: id, State: market.LeaseActive, Price: b.Price}
+		c.leases[id] = market.Lease{ID: id, State: market.LeaseActive, Price: b.Price, Opened: market.Height(c.height())}
 		c.hashes[id.DeploymentID] = webManifest("v1", id.DSeq).Hash()
 	})
 }
@@ -370,7 +374,7 @@ func TestProviderScreens(t *testing.T) {
 	})
 }
 
-func TestProviderWithoutAChain(t *testing.T) {
+func TestChainUnreachableForFiveMinutes(t *testing.T) {
 	virtual(t, func(s *site) {
 		s.lease(1)
 		s.chain.change(func() { s.chain.away = true })
@@ -396,7 +400,7 @@ func TestProviderWithoutAChain(t *testing.T) {
 	})
 }
 
-func TestProviderThatWasDown(t *testing.T) {
+func TestDepletionWhileTheProviderIsDown(t *testing.T) {
 	virtual(t, func(s *site) {
 		first, second := s.lease(1), s.lease(2)
 		s.stop()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/provider/alert"
 	"github.com/plexus-network/plexus/provider/ingress"
 	"github.com/plexus-network/plexus/provider/inventory"
 	"github.com/plexus-network/plexus/provider/lease"
@@ -62,11 +63,13 @@ func (d *Daemon) round(ctx context.Context, head ledger.Head) error {
 	}
 	d.mu.Lock()
 	d.figures.follow(d.last, s)
-	d.last = s
+	d.last, d.answered = s, time.Now()
 	d.mu.Unlock()
 	d.account(s)
 	d.route()
-	return errors.Join(d.remember(head), d.giveUp(ctx, s), d.withdraw(ctx, s), d.bid(ctx, s))
+	d.charges(s)
+	d.remember(head)
+	return errors.Join(d.giveUp(ctx, s), d.withdraw(ctx, s), d.bid(ctx, s))
 }
 
 // guard refuses to follow another chain than before, or one that is behind
@@ -91,24 +94,26 @@ func (d *Daemon) guard(ctx context.Context, head ledger.Head) error {
 // remembered is how many blocks may pass before the position is written.
 const remembered = 10
 
-// remember writes down how far the chain was followed.
-func (d *Daemon) remember(head ledger.Head) error {
+// remember writes down how far the chain was followed. If it cannot, there are
+// no bids until it can.
+func (d *Daemon) remember(head ledger.Head) {
 	d.mu.Lock()
-	before := d.position
-	due := before.Height == 0 || uint64(head.Height) >= before.Height+remembered
+	before := d.position.Height
+	due := before == 0 || uint64(head.Height) >= before+remembered || d.news || d.full != ""
 	if due {
 		d.position.Height = uint64(head.Height)
 	}
 	now := d.position
+	d.news = false
 	d.mu.Unlock()
 	if !due {
-		return nil
+		return
 	}
 	text, err := json.Marshal(now)
-	if err != nil {
-		return err
+	if err == nil {
+		err = d.o.write(d.positionFile(), text)
 	}
-	return lease.WriteFile(d.positionFile(), text)
+	d.written(err)
 }
 
 // settle begins to keep the leases that are new, and ends those that the chain
@@ -131,6 +136,7 @@ func (d *Daemon) settle(ctx context.Context, s *Snapshot) error {
 		}
 	}
 	d.takeUp()
+	d.welcome(s)
 	for _, l := range s.Leases {
 		d.keep(l.ID, nil)
 	}
@@ -189,6 +195,7 @@ func (d *Daemon) end(ctx context.Context, id market.BidID, reason market.Reason)
 	delete(d.later, name)
 	d.stray = slices.DeleteFunc(d.stray, func(r *lease.Record) bool { return r.ID == name })
 	d.o.Log.Info("lease ended", "lease", name, "reason", reason)
+	d.post.Send(alert.Alert{Kind: alert.LeaseClosed, Subject: name, Text: "the lease was closed: " + reason.String()})
 	return nil
 }
 

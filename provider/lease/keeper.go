@@ -58,6 +58,7 @@ type Keeper struct {
 	replicas map[sandbox.ID]*replicaState
 	trouble  time.Time // since when not all replicas have run; zero while they do
 	pause    time.Duration
+	why      string    // the last step failed; "" if it did not
 	tries    time.Time // not before
 	came     time.Time // when the latest manifest did; zero once its replicas were started, or if a run before had it
 }
@@ -182,9 +183,10 @@ func (k *Keeper) converge(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.pause, k.tries = 0, time.Time{}
+		k.pause, k.tries, k.why = 0, time.Time{}, ""
 		return
 	}
+	k.why = err.Error()
 	if k.trouble.IsZero() {
 		k.trouble = time.Now()
 	}
@@ -289,6 +291,27 @@ func (k *Keeper) progress(service string) image.Progress {
 		said = time.Now()
 		k.Event(service, "pull", fmt.Sprintf("%d of %d MB fetched (%d %%) in %v", done/1e6, total/1e6, 100*done/max(total, 1), time.Since(began).Round(time.Second)))
 	}
+}
+
+// failingPause is the pause before a start from which on a replica counts as
+// failing: it has ended six times in a row.
+const failingPause = time.Minute
+
+// Failing says, in words, which replica ends or fails to start again and again;
+// "" if none does.
+func (k *Keeper) Failing() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.record != nil && k.pause >= failingPause {
+		return "its replicas cannot be started: " + k.why
+	}
+	var worst string
+	for id, r := range k.replicas {
+		if text := fmt.Sprintf("%s has ended %d times, the last with code %d (%s)", where(id), r.restarts, r.status.Code, r.status.Reason); r.pause >= failingPause && (worst == "" || text < worst) {
+			worst = text
+		}
+	}
+	return worst
 }
 
 // pinned names an image by its digest.

@@ -47,14 +47,18 @@ type Port struct {
 }
 
 // Books are the records of all leases, a file for each.
-type Books struct{ dir string }
+type Books struct {
+	Write func(file string, content []byte) error // whole or not at all; nil means [WriteFile]
+
+	dir string
+}
 
 // OpenBooks makes dir the folder of records.
 func OpenBooks(dir string) (*Books, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return &Books{dir}, nil
+	return &Books{dir: dir}, nil
 }
 
 func (b *Books) file(id string) string {
@@ -68,6 +72,9 @@ func (b *Books) Put(r *Record) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
+	}
+	if b.Write != nil {
+		return b.Write(b.file(r.ID), text)
 	}
 	return WriteFile(b.file(r.ID), text)
 }
