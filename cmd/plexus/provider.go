@@ -48,6 +48,8 @@ type seller struct {
 	dryRun   bool
 	logLevel string
 	metrics  string
+	webhooks []string
+	kinds    []string // of alerts that they get
 }
 
 // newProviderCmd returns the command that sells compute.
@@ -67,7 +69,7 @@ It needs root, the programs nft and mkfs.ext4, and a Linux of these days; gVisor
 the sandbox, is part of a plexus that make warden build made. See docs/provide.md.`,
 	}
 	s.flags(cmd)
-	cmd.AddCommand(s.initCmd(), s.runCmd(), s.statusCmd())
+	cmd.AddCommand(s.initCmd(), s.runCmd(), s.statusCmd(), s.webhookCmd())
 	return cmd
 }
 
@@ -93,6 +95,7 @@ is proven not to deliver. Done again, it changes both.`,
 	f.StringVar(&s.c.Domain, "domain", "", "names of tenants' services end in it (default the host of --host-uri)")
 	f.StringVar(&s.c.IngressURL, "ingress-url", "", "how their URLs look, with %s for the name, if a proxy stands before the ingress")
 	s.ingressFlags(cmd)
+	s.webhookFlags(cmd)
 	f.StringVar(&s.c.Engine, "engine", "gvisor", "what runs containers: gvisor or runc")
 	f.Int64Var(&s.c.CPU, "cpu", 0, "thousandths of a core for sale (default all)")
 	f.Var(&byteValue{&s.c.Memory}, "memory", "memory for sale, as 6Gi (default nine tenths)")
@@ -165,7 +168,7 @@ func (s *seller) decide() error {
 	if s.c.IngressURL != "" && strings.Count(s.c.IngressURL, "%s") != 1 {
 		return fmt.Errorf("--ingress-url %q: write %%s once, where the name stands, as https://%%s", s.c.IngressURL)
 	}
-	if err := s.decideTLS(); err != nil {
+	if err := errors.Join(s.decideTLS(), s.decideWebhooks()); err != nil {
 		return err
 	}
 	s.c.Ports = [2]uint16{30000, 32767}
@@ -332,8 +335,8 @@ func (s *seller) run(cmd *cobra.Command) error {
 		Dir: s.dir(), Account: actor.Account(), Chain: provider.Ledger{Client: chain, Actor: actor},
 		API: c.Listen, Certificate: certificate, Ingress: c.Ingress, Domain: c.Domain, IngressURL: c.IngressURL, Ports: c.Ports,
 		IngressTLS: c.IngressTLS, TLSFile: c.TLSFile, TLSKey: c.TLSKey, ACME: c.ACME, Redirect: c.Redirect,
-		Metrics: s.metrics,
-		Prices:  c.Prices, Capacity: c.Capacity(), DryRun: s.dryRun, Log: log,
+		Metrics: s.metrics, Webhooks: c.Webhooks,
+		Prices: c.Prices, Capacity: c.Capacity(), DryRun: s.dryRun, Log: log,
 	}
 	if len(c.PriceScript) > 0 {
 		o.Prices = price.NewScript(c.PriceScript, 0)
