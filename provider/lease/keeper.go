@@ -30,7 +30,8 @@ type Options struct {
 	Domain string // of the ingress
 	Log    *slog.Logger
 
-	Began func(took time.Duration) // called when all replicas of a manifest were started, with the time since it came; may be nil
+	History *Histories               // where events outlive the daemon; nil keeps them in memory
+	Began   func(took time.Duration) // called when all replicas of a manifest were started, with the time since it came; may be nil
 
 	Poll  time.Duration // between looks at what runs; 0 means 5 s
 	Grace time.Duration // from asking a replica to end to killing it; 0 means 10 s
@@ -78,7 +79,16 @@ func NewKeeper(id string, record *Record, o Options) *Keeper {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{id: id, opt: o, record: record, wake: make(chan struct{}, 1), replicas: map[sandbox.ID]*replicaState{}, trouble: time.Now()}
+	k := &Keeper{id: id, opt: o, record: record, wake: make(chan struct{}, 1), replicas: map[sandbox.ID]*replicaState{}, trouble: time.Now()}
+	if o.History != nil {
+		disk, past, err := o.History.events(id)
+		if err != nil {
+			o.Log.Warn("events are kept in memory alone", "lease", id, "error", err)
+		} else {
+			k.past.open(disk, past)
+		}
+	}
+	return k
 }
 
 func or(d, otherwise time.Duration) time.Duration {
@@ -90,6 +100,7 @@ func or(d, otherwise time.Duration) time.Duration {
 
 // Run keeps the lease running until ctx ends. It stops nothing then.
 func (k *Keeper) Run(ctx context.Context) {
+	defer k.past.close()
 	for {
 		k.converge(ctx)
 		timer := time.NewTimer(k.opt.Poll)

@@ -61,9 +61,12 @@ func OpenBooks(dir string) (*Books, error) {
 	return &Books{dir: dir}, nil
 }
 
-func (b *Books) file(id string) string {
+func (b *Books) file(id string) string { return filepath.Join(b.dir, fileKey(id)+".json") }
+
+// fileKey names a lease in files.
+func fileKey(id string) string {
 	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(b.dir, hex.EncodeToString(sum[:12])+".json")
+	return hex.EncodeToString(sum[:12])
 }
 
 // Put writes a record, whole or not at all: on a full disk the one before it
