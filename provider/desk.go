@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -69,6 +70,15 @@ func (d *Daemon) Keeper(id market.BidID) (*lease.Keeper, error) {
 		return k.keeper, nil
 	}
 	return nil, fmt.Errorf("%w: %v", api.ErrNoLease, id)
+}
+
+// Past implements [api.Desk].
+func (d *Daemon) Past(id market.BidID) (*lease.Past, error) {
+	p, err := d.histories.Past(id.String())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %v", api.ErrNoLease, id)
+	}
+	return p, err
 }
 
 // Manifest implements [api.Desk].

@@ -297,3 +297,40 @@ func TestOperatorIsTold(t *testing.T) {
 		s.stop()
 	})
 }
+
+func TestLeaseCanBeReadAfterItsEnd(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := &site{t: t, dir: dir, chain: newChain(), engine: &memory.Engine{}}
+		s.run()
+		id := s.lease(1)
+		s.engine.Print(sandbox.ID{Lease: sandbox.Lease(id.String()), Service: "web"}, "hello")
+		s.stop()
+		s.run()
+		blocks(3)
+		k, err := s.d.Keeper(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, _ := k.Events(0); len(all) == 0 || all[0].Kind != "manifest" {
+			t.Errorf("events after a restart: %+v", all)
+		}
+		s.chain.change(func() { s.chain.end(id, market.InsufficientFunds) })
+		blocks(3)
+		s.stop()
+		s.run()
+		blocks(3)
+		p, err := s.d.Past(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := p.Events()
+		if last := len(all) - 1; err != nil || last < 0 || all[last].Kind != "closed" || !strings.Contains(all[last].Text, "insufficient funds") {
+			t.Errorf("events %+v, %v", all, err)
+		}
+		if ids, err := p.Replicas(); err != nil || len(ids) != 1 {
+			t.Errorf("logs of %v, %v", ids, err)
+		}
+		s.stop()
+	})
+}

@@ -73,6 +73,7 @@ type Options struct {
 	Withdraw        time.Duration // between withdrawals; 0 means 1 h
 	WithdrawLeast   market.Amount // that is worth one; 0 means 1,000,000
 	Overhead        int64         // bytes of memory of a sandbox itself; 0 means 48 MiB
+	KeepPast        time.Duration // after its end in which a lease's events and logs can be read; 0 means 7 days
 	KeepFree        int64         // bytes of disk below which images that nobody needs are deleted; 0 means 4 GiB
 	ChainPatience   time.Duration // with a chain that does not answer, before its operator is told; 0 means 5 min
 	Pace            time.Duration // between looks at the chain; 0 means 1 s
@@ -103,6 +104,7 @@ type Daemon struct {
 	o         Options
 	inventory *inventory.Inventory
 	books     *lease.Books
+	histories *lease.Histories
 	router    *ingress.Router
 	tls       *ingress.Certificates // nil without IngressTLS
 	authority *ingress.Authority    // nil without ACME
@@ -159,8 +161,12 @@ func New(o Options) (*Daemon, error) {
 		return nil, fmt.Errorf("provider: folder of leases: %w", err)
 	}
 	books.Write = o.write
+	histories, err := lease.OpenHistories(filepath.Join(o.Dir, "history"))
+	if err != nil {
+		return nil, fmt.Errorf("provider: folder of histories: %w", err)
+	}
 	d := &Daemon{
-		o: o, inventory: inventory.New(o.Capacity), books: books, router: &ingress.Router{Log: o.Log}, meter: newMeter(o.Engine),
+		o: o, inventory: inventory.New(o.Capacity), books: books, histories: histories, router: &ingress.Router{Log: o.Log}, meter: newMeter(o.Engine),
 		keepers: map[string]*kept{}, orders: map[market.OrderID]*opinion{}, placed: map[string]placement{}, later: map[string]time.Time{},
 		trouble: "the chain was not seen yet", paid: time.Now(),
 	}
@@ -203,6 +209,7 @@ func (o Options) withDefaults() Options {
 	or(&o.Patience, 15*time.Minute)
 	or(&o.Withdraw, time.Hour)
 	or(&o.ChainPatience, 5*time.Minute)
+	or(&o.KeepPast, 7*24*time.Hour)
 	or(&o.Pace, time.Second)
 	if o.WithdrawLeast == 0 {
 		o.WithdrawLeast = 1_000_000
@@ -356,6 +363,7 @@ func (d *Daemon) keep(id market.BidID, record *lease.Record) *kept {
 	}
 	o := d.o.Lease
 	o.Engine, o.Images, o.Books, o.Domain, o.Log = d.o.Engine, d.o.Images, d.books, d.o.Domain, d.o.Log
+	o.History = d.histories
 	o.Began = func(took time.Duration) { d.figures.start.Observe(took.Seconds()) }
 	ctx, stop := context.WithCancel(d.ctx)
 	k := &kept{id: id, keeper: lease.NewKeeper(name, record, o), since: time.Now(), stop: stop, done: make(chan struct{})}

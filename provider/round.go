@@ -176,9 +176,11 @@ func (d *Daemon) end(ctx context.Context, id market.BidID, reason market.Reason)
 	k := d.keepers[name]
 	d.mu.Unlock()
 	if k != nil {
+		k.keeper.Event("", "closed", "the lease ended: "+reason.String())
 		k.stop()
 		<-k.done
 	}
+	d.keepPast(ctx, name, reason)
 	if err := d.o.Engine.Release(ctx, sandbox.Lease(name)); err != nil {
 		return fmt.Errorf("release lease %s: %w", name, err)
 	}
@@ -197,6 +199,16 @@ func (d *Daemon) end(ctx context.Context, id market.BidID, reason market.Reason)
 	d.o.Log.Info("lease ended", "lease", name, "reason", reason)
 	d.post.Send(alert.Alert{Kind: alert.LeaseClosed, Subject: name, Text: "the lease was closed: " + reason.String()})
 	return nil
+}
+
+// keepPast keeps what a lease had printed. That it cannot be kept holds up
+// nothing.
+func (d *Daemon) keepPast(ctx context.Context, name string, reason market.Reason) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := d.histories.Keep(ctx, d.o.Engine, name, reason.String()); err != nil {
+		d.o.Log.Warn("what a lease had printed is not kept", "lease", name, "error", err)
+	}
 }
 
 // A placement is a bid that was sent and that no snapshot shows yet.

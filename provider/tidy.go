@@ -18,13 +18,19 @@ const (
 	stale     = 24 * time.Hour
 )
 
-// tidy deletes images that nobody needs until ctx ends.
+// pastBytes is what the histories of leases that have ended may take.
+const pastBytes = 1 << 30
+
+// tidy deletes images that nobody needs, and forgets old leases, until ctx ends.
 func (d *Daemon) tidy(ctx context.Context) {
 	for next := time.Now().Add(stale); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(tidyEvery):
+		}
+		if err := d.histories.Sweep(d.o.KeepPast, pastBytes); err != nil {
+			d.o.Log.Warn("histories of leases cannot be deleted", "error", err)
 		}
 		free, err := d.o.freeDisk(d.o.Dir)
 		switch {

@@ -45,6 +45,8 @@ type Desk interface {
 	Migrate(ctx context.Context, id market.BidID, hosts []string) error
 	// Keeper returns who keeps a lease running, or [ErrNoLease].
 	Keeper(id market.BidID) (*lease.Keeper, error)
+	// Past returns a lease that has ended and is not forgotten, or [ErrNoLease].
+	Past(id market.BidID) (*lease.Past, error)
 }
 
 // Status is how a provider stands.

@@ -150,6 +150,8 @@ func (c *Client) Lease(ctx context.Context, id market.BidID) (s LeaseStatus, err
 type Selection struct {
 	Service string
 	Replica int // counts only with Service; below 0 is all
+
+	Previous bool // of their logs, what they printed before they were started last
 }
 
 // Logs yields lines of the replicas' logs, those of each in order.
@@ -157,6 +159,9 @@ func (c *Client) Logs(ctx context.Context, id market.BidID, which Selection, o s
 	q := url.Values{"follow": {strconv.FormatBool(o.Follow)}, "tail": {strconv.Itoa(o.Tail)}}
 	if !o.Since.IsZero() {
 		q.Set("since", o.Since.Format(time.RFC3339))
+	}
+	if which.Previous {
+		q.Set("previous", "true")
 	}
 	if which.Service != "" {
 		q.Set("service", which.Service)
