@@ -21,6 +21,7 @@ type opinion struct {
 	price market.Exact // zero before it was made
 	kinds string       // of GPUs, that it was made for
 	said  string       // what was logged last
+	kind  string       // of the reason for no bid that was counted last
 	done  bool         // a bid was sent
 	next  time.Time    // no bid before
 }
@@ -51,6 +52,10 @@ func (d *Daemon) bid(ctx context.Context, s *Snapshot) error {
 		}
 		b, claim, no := d.decide(ctx, s, o, v)
 		if no != nil {
+			if v.kind != no.Kind {
+				v.kind = no.Kind
+				d.figures.declined.WithLabelValues(no.Kind).Inc()
+			}
 			d.tell(o.ID, v, no.Reason)
 			continue
 		}
@@ -80,7 +85,13 @@ func (d *Daemon) silent(s *Snapshot) error {
 	if s.Leaving {
 		return errors.New("this provider is leaving the market, and bids no more")
 	}
-	free, err := inventory.FreeDisk(d.o.Dir)
+	d.mu.Lock()
+	full := d.full
+	d.mu.Unlock()
+	if full != "" {
+		return fmt.Errorf("state cannot be written into %s, so there are no bids: %s", d.o.Dir, full)
+	}
+	free, err := d.o.freeDisk(d.o.Dir)
 	if err == nil && free < minDisk {
 		err = fmt.Errorf("the disk of %s has %d bytes left, less than %d: no bids until there is more", d.o.Dir, free, int64(minDisk))
 	}
@@ -169,12 +180,15 @@ func (d *Daemon) send(ctx context.Context, b market.Bid, claim inventory.Amounts
 		v.next = time.Now().Add(again)
 		var refused *ledger.TxError
 		if errors.As(err, &refused) {
+			d.figures.bids.WithLabelValues("refused").Inc()
 			d.o.Log.Warn("bid refused", "order", b.ID.OrderID.String(), "error", err)
 			return nil
 		}
+		d.figures.errors.WithLabelValues("bid").Inc()
 		return err
 	}
 	v.done = true
+	d.figures.bids.WithLabelValues("placed").Inc()
 	d.mu.Lock()
 	d.placed[b.ID.String()] = placement{claim, b.Offer, height}
 	d.mu.Unlock()

@@ -22,6 +22,9 @@ type Snapshot struct {
 	Attributes market.Attributes // of the provider, as the chain has them
 	Audits     []market.Audit    // of the provider
 	Leaving    bool              // the provider may not bid any more
+	Cases      uint32            // reports of non-delivery against the provider that are open
+	Slashed    uint64            // what it lost to such reports, in nplx
+	Balance    uint64            // what its account holds, in nplx
 	Rules      map[string]market.Rules
 	Orders     []market.Order // everybody's open ones
 	Bids       []market.Bid   // the provider's that are open or have a lease
@@ -96,6 +99,12 @@ func (l Ledger) Snapshot(ctx context.Context, at ledger.Head) (*Snapshot, error)
 	}
 	s.Attributes = wire.ReadAttributes(p.Provider.Attributes)
 	s.Leaving = p.Provider.State != marketv1.ProviderState_PROVIDER_STATE_ACTIVE
+	s.Cases, s.Slashed = p.Provider.Cases, p.Provider.Slashed
+	balance, err := l.Client.Balance(ctx, me)
+	if err != nil {
+		return nil, err
+	}
+	s.Balance = uint64(balance)
 	for _, a := range p.Audits {
 		s.Audits = append(s.Audits, market.Audit{Auditor: a.Auditor, Attributes: wire.ReadAttributes(a.Attributes)})
 	}

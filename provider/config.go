@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/provider/alert"
 	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/inventory"
 	"github.com/plexus-network/plexus/provider/lease"
@@ -36,6 +37,11 @@ type Config struct {
 	Ingress    string            `json:"ingress"`  // address for tenants' HTTP services
 	Domain     string            `json:"domain"`   // their names end in it: a DNS entry *.domain leads here
 	IngressURL string            `json:"ingress_url,omitempty"`
+	IngressTLS string            `json:"ingress_tls,omitempty"`     // address for the same over HTTPS
+	TLSFile    string            `json:"tls_certificate,omitempty"` // of names below Domain; read again when it changes
+	TLSKey     string            `json:"tls_key,omitempty"`
+	ACME       ACME              `json:"acme,omitzero"` // certificates for names that tenants bring
+	Redirect   bool              `json:"redirect,omitempty"`
 	Ports      [2]uint16         `json:"ports"` // first and last that tenants may publish
 	Attributes market.Attributes `json:"attributes"`
 
@@ -47,6 +53,8 @@ type Config struct {
 	GPUs    []gpu.Device     `json:"gpus,omitempty"`                   // for sale, as "0=nvidia/h100/80Gi/sxm"
 	Unknown bool             `json:"gpu_unsupported_driver,omitempty"` // go on with a driver that the sandbox does not know
 	Private bool             `json:"private_registries,omitempty"`     // images may come from private addresses, over plain HTTP
+
+	Webhooks []alert.Hook `json:"webhooks,omitempty"` // that are told what an operator should know
 
 	Prices      price.Scale `json:"prices"`
 	PriceScript []string    `json:"price_script,omitempty"` // in place of prices: a program and its arguments

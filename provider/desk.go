@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
@@ -37,6 +37,7 @@ func (d *Daemon) Status(context.Context) api.Status {
 			}
 		}
 	}
+	s.Sold = d.sold
 	d.mu.Unlock()
 	s.Capacity, s.Free, s.Used = d.inventory.Capacity(), d.inventory.Free(), d.meter.total()
 	return s
@@ -69,6 +70,15 @@ func (d *Daemon) Keeper(id market.BidID) (*lease.Keeper, error) {
 		return k.keeper, nil
 	}
 	return nil, fmt.Errorf("%w: %v", api.ErrNoLease, id)
+}
+
+// Past implements [api.Desk].
+func (d *Daemon) Past(id market.BidID) (*lease.Past, error) {
+	p, err := d.histories.Past(id.String())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %v", api.ErrNoLease, id)
+	}
+	return p, err
 }
 
 // Manifest implements [api.Desk].
@@ -124,10 +134,10 @@ func (d *Daemon) adopt(ctx context.Context, id market.BidID, spec market.GroupSp
 			return nil // it runs
 		}
 	}
-	if err := d.names(r); err != nil {
+	waits, err := d.claim(id, r)
+	if err != nil {
 		return err
 	}
-	var err error
 	if r.Ports, err = lease.Publish(m[i], before, d.ports(before)); err != nil {
 		return err
 	}
@@ -137,29 +147,12 @@ func (d *Daemon) adopt(ctx context.Context, id market.BidID, spec market.GroupSp
 		}
 	}
 	if err := d.books.Put(r); err != nil {
+		d.written(err)
 		return fmt.Errorf("%w: keep the manifest: %w", api.ErrAway, err)
 	}
 	k.keeper.Adopt(r)
-	return nil
-}
-
-// names tells whether the names that a lease's services answer to are free.
-func (d *Daemon) names(r *lease.Record) error {
-	taken := map[string]string{}
-	for _, k := range d.all() {
-		if had := k.keeper.Record(); had != nil && had.ID != r.ID {
-			for _, host := range hosts(had) {
-				taken[host] = had.ID
-			}
-		}
-	}
-	for _, host := range hosts(r) {
-		if strings.HasSuffix(host, "."+d.o.Domain) || host == d.o.Domain {
-			return fmt.Errorf("%w: the name %s is the provider's own; accept names of your own domain", api.ErrMismatch, host)
-		}
-		if taken[host] != "" {
-			return fmt.Errorf("%w: the name %s is served for another lease here", api.ErrMismatch, host)
-		}
+	for _, host := range waits {
+		k.keeper.Event("", "name", host+" still leads to another lease of yours; plexus lease migrate-host, or that lease's end, moves it here")
 	}
 	return nil
 }
@@ -259,13 +252,19 @@ func (d *Daemon) replica(r lease.Replica) api.Replica {
 
 // urls are where the world finds a service by the ingress.
 func (d *Daemon) urls(r *lease.Record, s manifest.Service) []string {
+	d.mu.Lock()
+	serves := d.names
+	d.mu.Unlock()
 	var all []string
 	for _, e := range s.Expose {
 		if !e.Ingress() {
 			continue
 		}
-		for _, host := range append([]string{lease.HostName(r.ID, s.Name, e.Port) + "." + d.o.Domain}, e.Hosts...) {
-			all = append(all, fmt.Sprintf(d.o.IngressURL, host))
+		all = append(all, d.url(lease.HostName(r.ID, s.Name, e.Port)+"."+d.o.Domain))
+		for _, host := range e.Hosts {
+			if serves[host] == r.ID {
+				all = append(all, d.url(host))
+			}
 		}
 	}
 	return all

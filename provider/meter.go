@@ -60,7 +60,7 @@ func (m *meter) read(ctx context.Context) {
 		m.mu.Lock()
 		before, had := m.used[s.ID]
 		m.mu.Unlock()
-		now := reading{at: time.Now(), cpu: u.CPU, use: api.Usage{Memory: u.Memory, Disk: u.Disk, In: u.In, Out: u.Out}}
+		now := reading{at: time.Now(), cpu: u.CPU, use: api.Usage{Memory: u.Memory, Disk: u.Disk, In: u.In, Out: u.Out, Storage: byClass(u)}}
 		if !had || before.cpu > u.CPU { // it began anew
 			before = reading{at: s.Started}
 		}
@@ -72,6 +72,19 @@ func (m *meter) read(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.used = used
+}
+
+// byClass sorts what is on disk: what no class of volumes holds is on the disk
+// of ephemeral storage.
+func byClass(u sandbox.Usage) map[string]int64 {
+	all := map[string]int64{"": u.Disk}
+	for class, n := range u.Volumes {
+		if class != "" {
+			all[class] += n
+			all[""] -= n
+		}
+	}
+	return all
 }
 
 func (m *meter) of(id sandbox.ID) api.Usage {
@@ -90,6 +103,12 @@ func (m *meter) total() api.Usage {
 		sum.Disk += r.use.Disk
 		sum.In += r.use.In
 		sum.Out += r.use.Out
+		for class, n := range r.use.Storage {
+			if sum.Storage == nil {
+				sum.Storage = map[string]int64{}
+			}
+			sum.Storage[class] += n
+		}
 	}
 	return sum
 }

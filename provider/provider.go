@@ -33,6 +33,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/provider/alert"
 	"github.com/plexus-network/plexus/provider/api"
 	"github.com/plexus-network/plexus/provider/ingress"
 	"github.com/plexus-network/plexus/provider/inventory"
@@ -56,8 +57,15 @@ type Options struct {
 	Certificate tls.Certificate
 	Ingress     string // address to listen on for HTTP; "" opens no ingress
 	Domain      string // names of services end in it; "" means localhost
-	IngressURL  string // what stands before and after a name in URLs, as "http://%s:8000"; "" means http on Ingress's port
+	IngressURL  string // what stands before and after a name in URLs, as "http://%s:8000"; "" means http on Ingress's port, https on IngressTLS's
+	IngressTLS  string // address to listen on for HTTPS; "" opens none
+	TLSFile     string // the certificate of names below Domain, in PEM; "" means Certificate
+	TLSKey      string // the key of TLSFile
+	ACME        ACME   // certificates for tenants' own names
+	Redirect    bool   // from HTTP to HTTPS, for names with a trusted certificate
 	Ports       [2]uint16
+	Webhooks    []alert.Hook
+	Metrics     string // address to answer Prometheus on; "" means none
 
 	DryRun          bool          // decide on bids, and send none
 	BidLife         uint64        // blocks; 0 means as many as the chain allows
@@ -66,9 +74,26 @@ type Options struct {
 	Withdraw        time.Duration // between withdrawals; 0 means 1 h
 	WithdrawLeast   market.Amount // that is worth one; 0 means 1,000,000
 	Overhead        int64         // bytes of memory of a sandbox itself; 0 means 48 MiB
+	KeepPast        time.Duration // after its end in which a lease's events and logs can be read; 0 means 7 days
+	KeepFree        int64         // bytes of disk below which images that nobody needs are deleted; 0 means 4 GiB
+	ChainPatience   time.Duration // with a chain that does not answer, before its operator is told; 0 means 5 min
 	Pace            time.Duration // between looks at the chain; 0 means 1 s
 	Lease           lease.Options // Poll, Grace and Calm
 	Log             *slog.Logger  // nil means no log
+
+	write       func(file string, content []byte) error         // nil means lease.WriteFile
+	freeDisk    func(dir string) (int64, error)                 // nil means inventory.FreeDisk
+	ownURL      bool                                            // IngressURL was not given
+	lookup      func(context.Context, string) ([]string, error) // nil means the machine's resolver
+	webhookHTTP *http.Client                                    // nil means an ordinary one
+	acmeHTTP    *http.Client                                    // to the authority; nil means an ordinary one
+}
+
+// ACME says where a provider gets certificates for the names that its tenants
+// bring. The zero ACME gets none.
+type ACME struct {
+	Directory string `json:"directory"`       // URL of the authority's directory; "" means none
+	Email     string `json:"email,omitempty"` // where the authority warns
 }
 
 // minDisk is how much of its disk a provider leaves free: with less, it does
@@ -80,9 +105,15 @@ type Daemon struct {
 	o         Options
 	inventory *inventory.Inventory
 	books     *lease.Books
+	histories *lease.Histories
 	router    *ingress.Router
+	tls       *ingress.Certificates // nil without IngressTLS
+	authority *ingress.Authority    // nil without ACME
+	secureURL string                // of names with a trusted certificate; "" without TLS
 	report    sandbox.Report
 	meter     *meter
+	figures   *figures
+	post      *alert.Post
 
 	manifests sync.Mutex // one at a time, for ports and names
 
@@ -91,12 +122,19 @@ type Daemon struct {
 	keepers  map[string]*kept
 	stray    []*lease.Record // of a run before, that no keeper has yet
 	last     *Snapshot       // nil before the first look
+	answered time.Time       // when last was made
 	trouble  string          // why there is no newer one
 	position position
 	orders   map[market.OrderID]*opinion
+	names    names                // of tenants' services
 	placed   map[string]placement // bids that no snapshot shows yet
 	later    map[string]time.Time // by bid, when to try to close it again
 	paid     time.Time            // of the last withdrawals
+	sold     inventory.Amounts    // to leases
+	restarts int                  // of leases that have ended
+	news     bool                 // the position is to be written at once, so that nothing is told twice
+	full     string               // why state cannot be written; "" if it can
+	unread   bool                 // some records are damaged: nobody knows which images they need
 }
 
 // kept is a lease with who keeps it.
@@ -110,8 +148,10 @@ type kept struct {
 
 // position is how far a daemon has followed which chain.
 type position struct {
-	Chain  string `json:"chain"`
-	Height uint64 `json:"height"`
+	Chain   string `json:"chain"`
+	Height  uint64 `json:"height"`
+	Cases   uint32 `json:"cases,omitempty"` // what was told of reports against the provider
+	Slashed uint64 `json:"slashed,omitempty"`
 }
 
 // New returns a Daemon with what a run before left on disk.
@@ -121,12 +161,31 @@ func New(o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider: folder of leases: %w", err)
 	}
+	books.Write = o.write
+	histories, err := lease.OpenHistories(filepath.Join(o.Dir, "history"))
+	if err != nil {
+		return nil, fmt.Errorf("provider: folder of histories: %w", err)
+	}
 	d := &Daemon{
-		o: o, inventory: inventory.New(o.Capacity), books: books, router: &ingress.Router{Log: o.Log}, meter: newMeter(o.Engine),
+		o: o, inventory: inventory.New(o.Capacity), books: books, histories: histories, router: &ingress.Router{Log: o.Log}, meter: newMeter(o.Engine),
 		keepers: map[string]*kept{}, orders: map[market.OrderID]*opinion{}, placed: map[string]placement{}, later: map[string]time.Time{},
 		trouble: "the chain was not seen yet", paid: time.Now(),
 	}
+	d.figures = newFigures(d)
+	d.post, err = alert.Open(filepath.Join(o.Dir, "alerts"), o.Account, o.Webhooks, alert.Options{
+		HTTP: o.webhookHTTP, Count: func(result string) { d.figures.alerts.WithLabelValues(result).Inc() }, Log: o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("provider: %w", err)
+	}
+	if d.names, err = readNames(o.Dir); err != nil {
+		return nil, err
+	}
+	if err := d.secure(); err != nil {
+		return nil, err
+	}
 	if d.stray, err = books.All(); err != nil {
+		d.unread = true
 		o.Log.Error("leases that cannot be read run on, but cannot be changed until their tenants send their manifests again", "error", err)
 	}
 	text, err := os.ReadFile(d.positionFile())
@@ -150,6 +209,8 @@ func (o Options) withDefaults() Options {
 	or(&o.ManifestTimeout, 5*time.Minute)
 	or(&o.Patience, 15*time.Minute)
 	or(&o.Withdraw, time.Hour)
+	or(&o.ChainPatience, 5*time.Minute)
+	or(&o.KeepPast, 7*24*time.Hour)
 	or(&o.Pace, time.Second)
 	if o.WithdrawLeast == 0 {
 		o.WithdrawLeast = 1_000_000
@@ -157,17 +218,26 @@ func (o Options) withDefaults() Options {
 	if o.Overhead == 0 {
 		o.Overhead = 48 << 20
 	}
+	if o.KeepFree == 0 {
+		o.KeepFree = 4 << 30
+	}
 	if o.Domain == "" {
 		o.Domain = "localhost"
 	}
 	if o.Ports == [2]uint16{} {
 		o.Ports = [2]uint16{30000, 32767}
 	}
+	if o.write == nil {
+		o.write = lease.WriteFile
+	}
+	if o.freeDisk == nil {
+		o.freeDisk = inventory.FreeDisk
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.IngressURL == "" {
-		o.IngressURL = "http://%s"
+		o.ownURL, o.IngressURL = true, "http://%s"
 		if _, port, err := net.SplitHostPort(o.Ingress); err == nil && port != "80" {
 			o.IngressURL += ":" + port
 		}
@@ -192,9 +262,15 @@ func (d *Daemon) Run(ctx context.Context) error {
 		stop()
 		return errors.Join(err, all.Wait())
 	}
+	if d.authority != nil {
+		all.Go(func() error { d.authority.Run(ctx); return nil })
+	}
 	all.Go(func() error { return d.follow(ctx) })
 	all.Go(func() error { return d.goOn(ctx) })
 	all.Go(func() error { d.meter.run(ctx); return nil })
+	all.Go(func() error { d.tidy(ctx); return nil })
+	all.Go(func() error { d.watch(ctx); return nil })
+	all.Go(func() error { d.post.Run(ctx); return nil })
 	if err := all.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -213,24 +289,31 @@ func (d *Daemon) open(ctx context.Context, all *errgroup.Group) error {
 		})
 		serve(ctx, all, l, api.NewServer(d.o.Account, d, d.o.Engine, d.o.Log))
 	}
-	if d.o.Ingress != "" {
-		l, err := net.Listen("tcp", d.o.Ingress)
-		if err != nil {
-			return fmt.Errorf("provider: ingress: %w", err)
+	if d.o.Metrics != "" {
+		if err := d.figures.serve(ctx, all, d.o.Metrics); err != nil {
+			return err
 		}
-		serve(ctx, all, l, d.router)
 	}
-	return nil
+	return d.openIngress(ctx, all)
 }
 
 // serve answers on l until ctx ends.
 func serve(ctx context.Context, all *errgroup.Group, l net.Listener, h http.Handler) {
+	serveTLS(ctx, all, l, h, nil)
+}
+
+// serveTLS is serve, with HTTP/2 over TLS if there is a configuration of it.
+func serveTLS(ctx context.Context, all *errgroup.Group, l net.Listener, h http.Handler, c *tls.Config) {
 	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: h, TLSConfig: c, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	all.Go(func() error {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		answer := s.Serve
+		if c != nil {
+			answer = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+		}
+		if err := answer(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
@@ -281,6 +364,8 @@ func (d *Daemon) keep(id market.BidID, record *lease.Record) *kept {
 	}
 	o := d.o.Lease
 	o.Engine, o.Images, o.Books, o.Domain, o.Log = d.o.Engine, d.o.Images, d.books, d.o.Domain, d.o.Log
+	o.History = d.histories
+	o.Began = func(took time.Duration) { d.figures.start.Observe(took.Seconds()) }
 	ctx, stop := context.WithCancel(d.ctx)
 	k := &kept{id: id, keeper: lease.NewKeeper(name, record, o), since: time.Now(), stop: stop, done: make(chan struct{})}
 	d.keepers[name] = k

@@ -11,6 +11,7 @@ import (
 
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/provider/alert"
 	"github.com/plexus-network/plexus/provider/ingress"
 	"github.com/plexus-network/plexus/provider/inventory"
 	"github.com/plexus-network/plexus/provider/lease"
@@ -28,6 +29,9 @@ func (d *Daemon) follow(ctx context.Context) error {
 			return ctx.Err()
 		}
 		d.mu.Lock()
+		if err != nil {
+			d.figures.errors.WithLabelValues("round").Inc()
+		}
 		fresh := err != nil && d.trouble != err.Error()
 		d.trouble = ""
 		if err != nil {
@@ -58,11 +62,14 @@ func (d *Daemon) round(ctx context.Context, head ledger.Head) error {
 		return err
 	}
 	d.mu.Lock()
-	d.last = s
+	d.figures.follow(d.last, s)
+	d.last, d.answered = s, time.Now()
 	d.mu.Unlock()
 	d.account(s)
 	d.route()
-	return errors.Join(d.remember(head), d.giveUp(ctx, s), d.withdraw(ctx, s), d.bid(ctx, s))
+	d.charges(s)
+	d.remember(head)
+	return errors.Join(d.giveUp(ctx, s), d.withdraw(ctx, s), d.bid(ctx, s))
 }
 
 // guard refuses to follow another chain than before, or one that is behind
@@ -87,24 +94,26 @@ func (d *Daemon) guard(ctx context.Context, head ledger.Head) error {
 // remembered is how many blocks may pass before the position is written.
 const remembered = 10
 
-// remember writes down how far the chain was followed.
-func (d *Daemon) remember(head ledger.Head) error {
+// remember writes down how far the chain was followed. If it cannot, there are
+// no bids until it can.
+func (d *Daemon) remember(head ledger.Head) {
 	d.mu.Lock()
-	before := d.position
-	due := before.Height == 0 || uint64(head.Height) >= before.Height+remembered
+	before := d.position.Height
+	due := before == 0 || uint64(head.Height) >= before+remembered || d.news || d.full != ""
 	if due {
 		d.position.Height = uint64(head.Height)
 	}
 	now := d.position
+	d.news = false
 	d.mu.Unlock()
 	if !due {
-		return nil
+		return
 	}
 	text, err := json.Marshal(now)
-	if err != nil {
-		return err
+	if err == nil {
+		err = d.o.write(d.positionFile(), text)
 	}
-	return lease.WriteFile(d.positionFile(), text)
+	d.written(err)
 }
 
 // settle begins to keep the leases that are new, and ends those that the chain
@@ -127,6 +136,7 @@ func (d *Daemon) settle(ctx context.Context, s *Snapshot) error {
 		}
 	}
 	d.takeUp()
+	d.welcome(s)
 	for _, l := range s.Leases {
 		d.keep(l.ID, nil)
 	}
@@ -166,9 +176,11 @@ func (d *Daemon) end(ctx context.Context, id market.BidID, reason market.Reason)
 	k := d.keepers[name]
 	d.mu.Unlock()
 	if k != nil {
+		k.keeper.Event("", "closed", "the lease ended: "+reason.String())
 		k.stop()
 		<-k.done
 	}
+	d.keepPast(ctx, name, reason)
 	if err := d.o.Engine.Release(ctx, sandbox.Lease(name)); err != nil {
 		return fmt.Errorf("release lease %s: %w", name, err)
 	}
@@ -177,11 +189,26 @@ func (d *Daemon) end(ctx context.Context, id market.BidID, reason market.Reason)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if k != nil {
+		d.restarts += k.keeper.Restarts()
+	}
+	d.figures.ended.WithLabelValues(reason.String()).Inc()
 	delete(d.keepers, name)
 	delete(d.later, name)
 	d.stray = slices.DeleteFunc(d.stray, func(r *lease.Record) bool { return r.ID == name })
 	d.o.Log.Info("lease ended", "lease", name, "reason", reason)
+	d.post.Send(alert.Alert{Kind: alert.LeaseClosed, Subject: name, Text: "the lease was closed: " + reason.String()})
 	return nil
+}
+
+// keepPast keeps what a lease had printed. That it cannot be kept holds up
+// nothing.
+func (d *Daemon) keepPast(ctx context.Context, name string, reason market.Reason) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := d.histories.Keep(ctx, d.o.Engine, name, reason.String()); err != nil {
+		d.o.Log.Warn("what a lease had printed is not kept", "lease", name, "error", err)
+	}
 }
 
 // A placement is a bid that was sent and that no snapshot shows yet.
@@ -217,6 +244,11 @@ func (d *Daemon) account(s *Snapshot) {
 		}
 	}
 	d.inventory.Replace(claims)
+	sold := inventory.Amounts{}
+	for name := range d.keepers {
+		sold = sold.Plus(claims[name])
+	}
+	d.sold = sold
 }
 
 // again is how long after a failure a bid is tried to be closed again.
@@ -244,7 +276,11 @@ func (d *Daemon) giveUp(ctx context.Context, s *Snapshot) error {
 		d.o.Log.Warn("lease is given up", "lease", name, "reason", reason)
 		switch {
 		case l.Reclaim == 0:
-			bad = append(bad, d.o.Chain.Close(ctx, l.ID, reason))
+			err := d.o.Chain.Close(ctx, l.ID, reason)
+			if err != nil {
+				d.figures.errors.WithLabelValues("close").Inc()
+			}
+			bad = append(bad, err)
 		case l.State == market.LeaseActive:
 			bad = append(bad, d.o.Chain.Notice(ctx, l.ID))
 		}
@@ -278,8 +314,12 @@ func (d *Daemon) withdraw(ctx context.Context, s *Snapshot) error {
 		if err == nil && fate.Runs && fate.Owed >= d.o.WithdrawLeast {
 			var paid string
 			if paid, err = d.o.Chain.Withdraw(ctx, l.ID); err == nil {
+				d.figures.paid(paid)
 				d.o.Log.Info("paid", "lease", l.ID.String(), "amount", paid)
 			}
+		}
+		if err != nil {
+			d.figures.errors.WithLabelValues("withdraw").Inc()
 		}
 		bad = append(bad, err)
 	}
@@ -288,27 +328,44 @@ func (d *Daemon) withdraw(ctx context.Context, s *Snapshot) error {
 
 // route tells the ingress who serves which names.
 func (d *Daemon) route() {
+	records := d.records()
+	serves := d.name(records)
 	var routes []ingress.Route
-	all := d.all()
-	slices.SortFunc(all, func(a, b *kept) int { return a.since.Compare(b.since) }) // whose name it was first
-	for _, k := range all {
-		r := k.keeper.Record()
-		if r == nil {
-			continue
+	for _, r := range records {
+		keeper := d.keeperOf(r.ID)
+		if keeper == nil {
+			continue // of a run before, and not taken up yet
 		}
 		for _, s := range r.Group.Services {
 			for _, e := range s.Expose {
 				if !e.Ingress() {
 					continue
 				}
-				routes = append(routes, ingress.Route{
-					Hosts: append([]string{lease.HostName(r.ID, s.Name, e.Port) + "." + d.o.Domain}, e.Hosts...), HTTP: e.HTTP,
-					Backends: func() []netip.AddrPort { return backends(k.keeper, s.Name, uint16(e.Port)) },
-				})
+				route := ingress.Route{
+					Hosts: []string{lease.HostName(r.ID, s.Name, e.Port) + "." + d.o.Domain}, HTTP: e.HTTP,
+					Backends: func() []netip.AddrPort { return backends(keeper, s.Name, uint16(e.Port)) },
+				}
+				for _, host := range e.Hosts {
+					if serves[host] == r.ID {
+						route.Hosts = append(route.Hosts, host)
+					}
+				}
+				routes = append(routes, route)
 			}
 		}
 	}
 	d.router.Set(routes)
+	d.certify()
+}
+
+// keeperOf returns who keeps a lease, or nil.
+func (d *Daemon) keeperOf(id string) *lease.Keeper {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k := d.keepers[id]; k != nil {
+		return k.keeper
+	}
+	return nil
 }
 
 // backends are where the replicas of a service that run listen on a port.

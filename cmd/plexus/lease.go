@@ -26,7 +26,8 @@ import (
 type lessee struct {
 	tenant
 	gseq    uint32
-	replica int // of commands
+	replica int  // of commands
+	ended   bool // leases that have ended are meant
 }
 
 // newLeaseCmd returns the command that looks into running leases.
@@ -45,13 +46,17 @@ shell inside.
 	}
 	l.tenantFlags(cmd)
 	cmd.PersistentFlags().Uint32Var(&l.gseq, "group", 0, "number of the group (default all, or the only one)")
-	cmd.AddCommand(l.statusCmd(), l.logsCmd(), l.eventsCmd(), l.execCmd(), l.shellCmd())
+	cmd.AddCommand(l.statusCmd(), l.logsCmd(), l.eventsCmd(), l.execCmd(), l.shellCmd(), l.migrateHostCmd())
 	return cmd
 }
 
 // selected returns the leases of a deployment that the flags mean.
 func (l *lessee) selected(ctx context.Context, dseq uint64) ([]market.Lease, error) {
-	all, err := l.leases(ctx, dseq)
+	which := l.leases
+	if l.ended {
+		which = l.past
+	}
+	all, err := which(ctx, dseq)
 	if err != nil || l.gseq == 0 {
 		return all, err
 	}
@@ -183,6 +188,8 @@ func (l *lessee) logsCmd() *cobra.Command {
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on until they end")
 	f.IntVar(&o.Tail, "tail", 0, "the last lines of each replica alone")
 	f.DurationVar(&since, "since", 0, "lines no older than this")
+	f.BoolVar(&which.Previous, "previous", false, "what replicas printed before they were started last")
+	l.endedFlag(cmd)
 	return cmd
 }
 
@@ -207,6 +214,7 @@ func (l *lessee) eventsCmd() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as they happen")
+	l.endedFlag(cmd)
 	return cmd
 }
 

@@ -49,6 +49,9 @@ type seller struct {
 	offline  bool
 	dryRun   bool
 	logLevel string
+	metrics  string
+	webhooks []string
+	kinds    []string // of alerts that they get
 }
 
 // newProviderCmd returns the command that sells compute.
@@ -68,7 +71,7 @@ It needs root, the programs nft and mkfs.ext4, and a Linux of these days; gVisor
 the sandbox, is part of a plexus that make warden build made. See docs/provide.md.`,
 	}
 	s.flags(cmd)
-	cmd.AddCommand(s.initCmd(), s.runCmd(), s.statusCmd())
+	cmd.AddCommand(s.initCmd(), s.runCmd(), s.statusCmd(), s.webhookCmd())
 	return cmd
 }
 
@@ -93,6 +96,8 @@ is proven not to deliver. Done again, it changes both.`,
 	f.StringVar(&s.c.Ingress, "ingress", "0.0.0.0:80", "address on which tenants' HTTP services are reached")
 	f.StringVar(&s.c.Domain, "domain", "", "names of tenants' services end in it (default the host of --host-uri)")
 	f.StringVar(&s.c.IngressURL, "ingress-url", "", "how their URLs look, with %s for the name, if a proxy stands before the ingress")
+	s.ingressFlags(cmd)
+	s.webhookFlags(cmd)
 	f.StringVar(&s.c.Engine, "engine", "gvisor", "what runs containers: gvisor or runc")
 	f.Int64Var(&s.c.CPU, "cpu", 0, "thousandths of a core for sale (default all)")
 	f.Var(&byteValue{&s.c.Memory}, "memory", "memory for sale, as 6Gi (default nine tenths)")
@@ -166,6 +171,9 @@ func (s *seller) decide(ctx context.Context) error {
 	}
 	if s.c.IngressURL != "" && strings.Count(s.c.IngressURL, "%s") != 1 {
 		return fmt.Errorf("--ingress-url %q: write %%s once, where the name stands, as https://%%s", s.c.IngressURL)
+	}
+	if err := errors.Join(s.decideTLS(), s.decideWebhooks()); err != nil {
+		return err
 	}
 	s.c.Ports = [2]uint16{30000, 32767}
 	machine, err := inventory.Machine(s.dir())
@@ -310,6 +318,7 @@ there. With --dry-run it says what it would bid, and sends nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.hint(s.run(cmd)) },
 	}
 	cmd.Flags().BoolVar(&s.dryRun, "dry-run", false, "decide on bids, and send none")
+	cmd.Flags().StringVar(&s.metrics, "metrics", "", "address on which Prometheus is answered, as 127.0.0.1:9468 (default none)")
 	cmd.Flags().StringVar(&s.logLevel, "log", "info", "least level of the log on standard error")
 	return cmd
 }
@@ -341,6 +350,8 @@ func (s *seller) run(cmd *cobra.Command) error {
 	o := provider.Options{
 		Dir: s.dir(), Account: actor.Account(), Chain: provider.Ledger{Client: chain, Actor: actor},
 		API: c.Listen, Certificate: certificate, Ingress: c.Ingress, Domain: c.Domain, IngressURL: c.IngressURL, Ports: c.Ports,
+		IngressTLS: c.IngressTLS, TLSFile: c.TLSFile, TLSKey: c.TLSKey, ACME: c.ACME, Redirect: c.Redirect,
+		Metrics: s.metrics, Webhooks: c.Webhooks,
 		Prices: c.Prices, Capacity: c.Capacity(), GPUs: c.Devices(), DryRun: s.dryRun, Log: log,
 	}
 	if len(c.PriceScript) > 0 {
@@ -450,13 +461,7 @@ func printProviderStatus(cmd *cobra.Command, s api.Status) {
 	for _, limit := range s.Missing {
 		fmt.Fprintf(out, "This machine cannot hold a limit: %s\n", limit)
 	}
-	u := func(n int64) uint64 { return uint64(max(n, 0)) }
-	fmt.Fprintf(out, "  cores   %s for sale, %s free, %s in use\n", cores(u(s.Capacity.CPU)), cores(u(s.Free.CPU)), cores(u(s.Used.CPU)))
-	fmt.Fprintf(out, "  memory  %s for sale, %s free, %s in use\n", bytesize(u(s.Capacity.Memory)), bytesize(u(s.Free.Memory)), bytesize(u(s.Used.Memory)))
-	fmt.Fprintf(out, "  disk    %s for sale, %s free, %s in use\n", bytesize(u(s.Capacity.Storage[""])), bytesize(u(s.Free.Storage[""])), bytesize(u(s.Used.Disk)))
-	for _, k := range slices.Sorted(maps.Keys(s.Capacity.GPUs)) {
-		fmt.Fprintf(out, "  %-7s %d for sale, %d free, %d leased\n", gpuName(k), s.Capacity.GPUs[k], s.Free.GPUs[k], s.Capacity.GPUs[k]-s.Free.GPUs[k])
-	}
+	printUse(out, s)
 }
 
 // byteValue is a flag of bytes, as "512Mi" or "6Gi".

@@ -40,8 +40,13 @@ type Desk interface {
 	Manifest(ctx context.Context, owner string, dseq uint64, m manifest.Manifest) ([]string, error)
 	// Lease returns how a lease stands, or [ErrNoLease].
 	Lease(ctx context.Context, id market.BidID) (LeaseStatus, error)
+	// Migrate has names that several of an owner's leases accept lead to one of
+	// them. It is [ErrMismatch] if that lease does not accept them.
+	Migrate(ctx context.Context, id market.BidID, hosts []string) error
 	// Keeper returns who keeps a lease running, or [ErrNoLease].
 	Keeper(id market.BidID) (*lease.Keeper, error)
+	// Past returns a lease that has ended and is not forgotten, or [ErrNoLease].
+	Past(id market.BidID) (*lease.Past, error)
 }
 
 // Status is how a provider stands.
@@ -54,7 +59,8 @@ type Status struct {
 	Bidding  bool              `json:"bidding"`           // whether it bids now
 	Reason   string            `json:"reason,omitempty"`  // why it does not
 	Capacity inventory.Amounts `json:"capacity"`
-	Free     inventory.Amounts `json:"free"`
+	Free     inventory.Amounts `json:"free"` // of leases and open bids
+	Sold     inventory.Amounts `json:"sold"` // to leases
 	Used     Usage             `json:"used"` // by all leases, measured
 	Leases   int               `json:"leases"`
 	Bids     int               `json:"bids"` // that are open
@@ -64,9 +70,11 @@ type Status struct {
 type Usage struct {
 	CPU    int64 `json:"cpu"`    // thousandths of a core, on average since the look before
 	Memory int64 `json:"memory"` // bytes
-	Disk   int64 `json:"disk"`   // bytes
+	Disk   int64 `json:"disk"`   // bytes, of all classes
 	In     int64 `json:"in"`     // bytes received since the replicas began
 	Out    int64 `json:"out"`    // bytes sent
+
+	Storage map[string]int64 `json:"storage,omitempty"` // bytes by class, as in [inventory.Amounts]
 }
 
 // Screening is whether a provider would bid.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +38,8 @@ type desk struct {
 	id       market.BidID
 	keeper   *lease.Keeper
 	manifest manifest.Manifest
+
+	histories *lease.Histories
 }
 
 func (d *desk) Status(context.Context) api.Status { return api.Status{Provider: seller, Bidding: true} }
@@ -51,6 +54,23 @@ func (d *desk) Manifest(_ context.Context, owner string, dseq uint64, m manifest
 	}
 	d.manifest = m
 	return []string{d.id.String()}, nil
+}
+
+func (d *desk) Past(id market.BidID) (*lease.Past, error) {
+	if d.histories == nil {
+		return nil, fmt.Errorf("%w: %v", api.ErrNoLease, id)
+	}
+	return d.histories.Past(id.String())
+}
+
+func (d *desk) Migrate(_ context.Context, id market.BidID, hosts []string) error {
+	if _, err := d.Keeper(id); err != nil {
+		return err
+	}
+	if hosts[0] != "app.example" {
+		return fmt.Errorf("%w: %q", api.ErrMismatch, hosts)
+	}
+	return nil
 }
 
 func (d *desk) Lease(_ context.Context, id market.BidID) (api.LeaseStatus, error) {
@@ -151,6 +171,15 @@ func TestAPI(t *testing.T) {
 	}
 	if _, err := c.SendManifest(ctx, 4, m); !errors.Is(err, api.ErrNoLease) {
 		t.Errorf("manifest of no lease: %v", err)
+	}
+	if err := c.Migrate(ctx, s.desk.id, []string{"app.example"}); err != nil {
+		t.Errorf("a name that moves: %v", err)
+	}
+	if err := c.Migrate(ctx, s.desk.id, []string{"other.example"}); !errors.Is(err, api.ErrMismatch) {
+		t.Errorf("a name that the manifest lacks: %v", err)
+	}
+	if err := c.Migrate(ctx, s.desk.id, nil); err == nil {
+		t.Error("no name moves")
 	}
 	if got, err := c.Lease(ctx, s.desk.id); err != nil || !got.Ready {
 		t.Errorf("lease %+v, %v", got, err)
@@ -298,4 +327,75 @@ func (endless) Read(p []byte) (int, error) {
 		p[i] = ' '
 	}
 	return len(p), nil
+}
+
+// texts are the lines of a stream of logs.
+func texts(t *testing.T, all iter.Seq2[api.LogLine, error]) string {
+	t.Helper()
+	var words []string
+	for line, err := range all {
+		if err != nil {
+			return err.Error()
+		}
+		words = append(words, line.Text)
+	}
+	return strings.Join(words, " ")
+}
+
+func TestLogsOfEarlierRunsAndOfTheEnded(t *testing.T) {
+	s := open(t)
+	c := s.client(t, pass.Leases{})
+	replica := sandbox.ID{Lease: sandbox.Lease(s.desk.id.String()), Service: "web"}
+	s.engine.Print(replica, "one")
+	s.engine.Print(replica, "two")
+	s.engine.End(replica, 1)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		s.desk.keeper.Wake()
+		if all := s.desk.keeper.Replicas(); all[0].Restarts == 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("not started again within 30 s")
+		}
+	}
+	s.engine.Print(replica, "three")
+	which := api.Selection{Service: "web", Replica: 0}
+	if got := texts(t, c.Logs(t.Context(), s.desk.id, which, sandbox.LogOptions{})); got != "one two three" {
+		t.Errorf("all runs: %q", got)
+	}
+	which.Previous = true
+	if got := texts(t, c.Logs(t.Context(), s.desk.id, which, sandbox.LogOptions{})); got != "one two" {
+		t.Errorf("the runs before: %q", got)
+	}
+	if got := texts(t, c.Logs(t.Context(), s.desk.id, which, sandbox.LogOptions{Tail: 1})); got != "two" {
+		t.Errorf("their last line: %q", got)
+	}
+	ended := s.desk.id
+	ended.DSeq = 77
+	if got := texts(t, c.Logs(t.Context(), ended, api.Selection{}, sandbox.LogOptions{})); !strings.Contains(got, "no such lease") {
+		t.Errorf("a lease that never was: %q", got)
+	}
+	var err error
+	if s.desk.histories, err = lease.OpenHistories(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	name := ended.String()
+	lease.NewKeeper(name, nil, lease.Options{History: s.desk.histories}).Event("", "closed", "over")
+	if err := s.engine.Start(t.Context(), sandbox.Workload{
+		ID: sandbox.ID{Lease: sandbox.Lease(name), Service: "web"}, Root: "/images/a", Process: sandbox.Process{Args: []string{"/run"}}, CPU: 100, Memory: sandbox.MinMemory, Disk: sandbox.MinDisk,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.engine.Print(sandbox.ID{Lease: sandbox.Lease(name), Service: "web"}, "last words")
+	if err := s.desk.histories.Keep(t.Context(), s.engine, name, "by owner"); err != nil {
+		t.Fatal(err)
+	}
+	if got := texts(t, c.Logs(t.Context(), ended, api.Selection{}, sandbox.LogOptions{})); got != "last words" {
+		t.Errorf("logs of a lease that ended: %q", got)
+	}
+	for e, err := range c.Events(t.Context(), ended, true) {
+		if err != nil || e.Kind != "closed" || e.Number != 1 {
+			t.Errorf("events of a lease that ended: %+v, %v", e, err)
+		}
+	}
 }

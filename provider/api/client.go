@@ -135,6 +135,12 @@ func leasePath(id market.BidID, what string) string {
 	return fmt.Sprintf("/v1/leases/%d/%d/%d/%s", id.DSeq, id.GSeq, id.OSeq, what)
 }
 
+// Migrate has names that several leases of the same tenant accept lead to one
+// of them.
+func (c *Client) Migrate(ctx context.Context, id market.BidID, hosts []string) error {
+	return c.call(ctx, http.MethodPost, leasePath(id, "hosts"), map[string]any{"hosts": hosts}, &struct{}{})
+}
+
 // Lease returns how a lease stands, or [ErrNoLease].
 func (c *Client) Lease(ctx context.Context, id market.BidID) (s LeaseStatus, err error) {
 	return s, c.call(ctx, http.MethodGet, leasePath(id, "status"), nil, &s)
@@ -144,6 +150,8 @@ func (c *Client) Lease(ctx context.Context, id market.BidID) (s LeaseStatus, err
 type Selection struct {
 	Service string
 	Replica int // counts only with Service; below 0 is all
+
+	Previous bool // of their logs, what they printed before they were started last
 }
 
 // Logs yields lines of the replicas' logs, those of each in order.
@@ -151,6 +159,9 @@ func (c *Client) Logs(ctx context.Context, id market.BidID, which Selection, o s
 	q := url.Values{"follow": {strconv.FormatBool(o.Follow)}, "tail": {strconv.Itoa(o.Tail)}}
 	if !o.Since.IsZero() {
 		q.Set("since", o.Since.Format(time.RFC3339))
+	}
+	if which.Previous {
+		q.Set("previous", "true")
 	}
 	if which.Service != "" {
 		q.Set("service", which.Service)

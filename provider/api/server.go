@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,6 +47,7 @@ func NewServer(provider string, desk Desk, engine sandbox.Engine, log *slog.Logg
 	const lease = "/v1/leases/{dseq}/{gseq}/{oseq}/"
 	s.mux.HandleFunc("GET "+lease+"status", s.status)
 	s.mux.HandleFunc("GET "+lease+"manifest", s.got)
+	s.mux.HandleFunc("POST "+lease+"hosts", s.migrate)
 	s.mux.HandleFunc("GET "+lease+"logs", s.logs)
 	s.mux.HandleFunc("GET "+lease+"events", s.events)
 	s.mux.HandleFunc("GET "+lease+"exec", s.exec)
@@ -168,6 +168,25 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, status, err)
 }
 
+// maxHosts is how many names move at once.
+const maxHosts = 256
+
+func (s *Server) migrate(w http.ResponseWriter, r *http.Request) {
+	var ask struct {
+		Hosts []string `json:"hosts"`
+	}
+	id, err := s.asked(r, pass.SendManifest)
+	if err == nil {
+		if err = json.NewDecoder(http.MaxBytesReader(w, r.Body, 128<<10)).Decode(&ask); err == nil && (len(ask.Hosts) == 0 || len(ask.Hosts) > maxHosts) {
+			err = fmt.Errorf("%d names to move, want 1 to %d", len(ask.Hosts), maxHosts)
+		}
+	}
+	if err == nil {
+		err = s.desk.Migrate(r.Context(), id, ask.Hosts)
+	}
+	s.answer(w, map[string]any{"hosts": ask.Hosts}, err)
+}
+
 func (s *Server) got(w http.ResponseWriter, r *http.Request) {
 	id, err := s.asked(r, pass.GetManifest)
 	if err != nil {
@@ -225,117 +244,4 @@ func (l *lines) write(v any) error {
 		return err
 	}
 	return l.out.Flush()
-}
-
-func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	id, err := s.asked(r, pass.Events)
-	if err != nil {
-		s.answer(w, nil, err)
-		return
-	}
-	k, err := s.desk.Keeper(id)
-	if err != nil {
-		s.answer(w, nil, err)
-		return
-	}
-	closed, err := s.open(id.Owner)
-	if err != nil {
-		s.answer(w, nil, err)
-		return
-	}
-	defer closed()
-	out, last := newLines(w), 0
-	for {
-		some, more := k.Events(last)
-		for _, e := range some {
-			if last = e.Number; out.write(e) != nil {
-				return
-			}
-		}
-		if r.FormValue("follow") != "true" {
-			return
-		}
-		select {
-		case <-more:
-		case <-r.Context().Done():
-			return
-		}
-	}
-}
-
-func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
-	id, err := s.asked(r, pass.Logs)
-	if err != nil {
-		s.answer(w, nil, err)
-		return
-	}
-	which, o, err := s.wanted(r, id)
-	if err != nil {
-		s.answer(w, nil, err)
-		return
-	}
-	closed, err := s.open(id.Owner)
-	if err != nil {
-		s.answer(w, nil, err)
-		return
-	}
-	defer closed()
-	out := newLines(w)
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	var all sync.WaitGroup
-	for _, replica := range which {
-		follow := func() {
-			for line, err := range s.engine.Logs(ctx, replica, o) {
-				if err != nil {
-					s.log.Debug("logs", "replica", replica, "error", err)
-					return
-				}
-				if out.write(LogLine{replica.Service, replica.Replica, line.Time, line.Stream, line.Text}) != nil {
-					cancel()
-					return
-				}
-			}
-		}
-		if o.Follow {
-			all.Go(follow)
-		} else {
-			follow()
-		}
-	}
-	all.Wait()
-}
-
-// wanted reads whose logs are asked for, and which lines.
-func (s *Server) wanted(r *http.Request, id market.BidID) ([]sandbox.ID, sandbox.LogOptions, error) {
-	o := sandbox.LogOptions{Follow: r.FormValue("follow") == "true"}
-	var err error
-	if text := r.FormValue("tail"); text != "" {
-		if o.Tail, err = strconv.Atoi(text); err != nil || o.Tail < 0 {
-			return nil, o, fmt.Errorf("tail %q is no number of lines", text)
-		}
-	}
-	if text := r.FormValue("since"); text != "" {
-		if o.Since, err = time.Parse(time.RFC3339, text); err != nil {
-			return nil, o, fmt.Errorf("since %q is no time such as 2026-01-02T15:04:05Z", text)
-		}
-	}
-	k, err := s.desk.Keeper(id)
-	if err != nil {
-		return nil, o, err
-	}
-	var all []sandbox.ID
-	for _, replica := range k.Replicas() {
-		if service := r.FormValue("service"); service != "" && service != replica.ID.Service {
-			continue
-		}
-		if n := r.FormValue("replica"); n != "" && n != strconv.Itoa(replica.ID.Replica) {
-			continue
-		}
-		all = append(all, replica.ID)
-	}
-	if len(all) == 0 {
-		err = fmt.Errorf("%w: no replica of service %q and number %q has been started", ErrNoLease, r.FormValue("service"), r.FormValue("replica"))
-	}
-	return all, o, err
 }

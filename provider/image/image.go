@@ -12,13 +12,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -44,6 +44,8 @@ type Options struct {
 	// HTTP. Tenants name registries, so without it a tenant could have the
 	// provider send requests into its own network.
 	Private bool
+
+	InHand time.Duration // after its last use in which an image is not pruned; 0 means 10 min
 }
 
 // A Store is a folder of unpacked images.
@@ -52,12 +54,15 @@ type Store struct {
 	o    Options
 	http http.RoundTripper
 
-	mu    sync.Mutex
-	turns map[string]*turn // by digest: one unpacks, the others wait
+	mu      sync.Mutex
+	turns   map[string]*turn // by digest: one unpacks, the others wait
+	used    map[string]time.Time
+	written map[string]time.Time // when used was written to disk
+	pulled  Pulled
 }
 
 type turn struct {
-	sync.Mutex
+	free  chan struct{} // holds one while somebody works
 	users int
 }
 
@@ -78,6 +83,7 @@ func Open(dir string, o Options) (*Store, error) {
 	o.MaxUnpacked = orElse(o.MaxUnpacked, 32<<30)
 	o.MaxFiles = orElse(o.MaxFiles, 1_000_000)
 	o.MaxLayers = orElse(o.MaxLayers, 128)
+	o.InHand = orElse(o.InHand, inHand)
 	// Nobody else on this machine may enter: images hold setuid programs.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -91,10 +97,12 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	return &Store{dir: dir, o: o, http: transport(o.Private), turns: map[string]*turn{}}, nil
+	s := &Store{dir: dir, o: o, turns: map[string]*turn{}, used: map[string]time.Time{}, written: map[string]time.Time{}}
+	s.http = counted{transport(o.Private), s}
+	return s, nil
 }
 
-func orElse[T int | int64](n, otherwise T) T {
+func orElse[T ~int | ~int64](n, otherwise T) T {
 	if n == 0 {
 		return otherwise
 	}
@@ -103,14 +111,15 @@ func orElse[T int | int64](n, otherwise T) T {
 
 // Pull returns the image that ref names, by tag or by digest, for this
 // machine's processor. It asks the registry for the digest of a tag each time,
-// and fetches layers only if that digest is not in the Store.
+// and fetches layers only if that digest is not in the Store. Callers that want
+// the same image at once fetch it once.
 func (s *Store) Pull(ctx context.Context, ref string, c Credentials) (Image, error) {
 	parsed, err := s.parse(ref)
 	if err != nil {
 		return Image{}, err
 	}
 	if digest, ok := parsed.(name.Digest); ok {
-		if i, err := s.Find(digest.DigestStr()); err == nil {
+		if i, err := s.find(digest.DigestStr()); err == nil {
 			return i, nil
 		}
 	}
@@ -174,11 +183,29 @@ func (s *Store) path(digest string) string {
 
 // keep unpacks an image unless it is here.
 func (s *Store) keep(ctx context.Context, digest string, from v1.Image) (Image, error) {
-	defer s.turn(digest)()
-	if i, err := s.Find(digest); err == nil {
+	done, err := s.turn(ctx, digest)
+	if err != nil {
+		return Image{}, err
+	}
+	defer done()
+	if i, err := s.find(digest); err == nil {
 		return i, nil
 	}
-	layers, err := s.layers(from)
+	began := time.Now()
+	i, err := s.fetch(ctx, digest, from)
+	s.count(began, err)
+	return i, err
+}
+
+// find is Find for one who uses the image.
+func (s *Store) find(digest string) (Image, error) {
+	s.use(digest) // first, so that it is not pruned once it is found
+	return s.Find(digest)
+}
+
+// fetch fetches and unpacks an image.
+func (s *Store) fetch(ctx context.Context, digest string, from v1.Image) (Image, error) {
+	layers, total, err := s.layers(from)
 	if err != nil {
 		return Image{}, err
 	}
@@ -190,6 +217,7 @@ func (s *Store) keep(ctx context.Context, digest string, from v1.Image) (Image, 
 	if err != nil {
 		return Image{}, err
 	}
+	trackOf(ctx).begin(total)
 	temporary := s.path(digest) + ".new"
 	err = s.unpack(ctx, layers, temporary)
 	if err == nil {
@@ -201,35 +229,37 @@ func (s *Store) keep(ctx context.Context, digest string, from v1.Image) (Image, 
 	if err != nil {
 		return Image{}, errors.Join(err, os.RemoveAll(temporary))
 	}
-	return s.Find(digest)
+	return s.find(digest)
 }
 
-// layers refuses an image whose own manifest says that it is too large.
-func (s *Store) layers(from v1.Image) ([]v1.Layer, error) {
+// layers refuses an image whose own manifest says that it is too large, and
+// returns how many compressed bytes they have.
+func (s *Store) layers(from v1.Image) (all []v1.Layer, total int64, err error) {
 	manifest, err := from.Manifest()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if size := manifest.Config.Size; size > maxDocument {
-		return nil, fmt.Errorf("%w: its configuration has %d bytes, at most %d", ErrTooLarge, size, maxDocument)
+		return nil, 0, fmt.Errorf("%w: its configuration has %d bytes, at most %d", ErrTooLarge, size, maxDocument)
 	}
 	layers, err := from.Layers()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(layers) > s.o.MaxLayers {
-		return nil, fmt.Errorf("%w: %d layers, at most %d", ErrTooLarge, len(layers), s.o.MaxLayers)
+		return nil, 0, fmt.Errorf("%w: %d layers, at most %d", ErrTooLarge, len(layers), s.o.MaxLayers)
 	}
 	for n, l := range layers {
 		size, err := l.Size()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if size > s.o.MaxLayer {
-			return nil, fmt.Errorf("%w: layer %d has %d bytes compressed, at most %d", ErrTooLarge, n+1, size, s.o.MaxLayer)
+			return nil, 0, fmt.Errorf("%w: layer %d has %d bytes compressed, at most %d", ErrTooLarge, n+1, size, s.o.MaxLayer)
 		}
+		total += size
 	}
-	return layers, nil
+	return layers, total, nil
 }
 
 func (s *Store) unpack(ctx context.Context, layers []v1.Layer, dir string) error {
@@ -261,58 +291,28 @@ func unpackLayer(ctx context.Context, u *unpacker, l v1.Layer) error {
 	return errors.Join(err, r.Close())
 }
 
-// Prune deletes the images whose digests are not in use, and returns how many
-// went.
-func (s *Store) Prune(inUse map[string]bool) (int, error) {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return 0, err
-	}
-	gone := 0
-	for _, e := range entries {
-		digest := strings.Replace(e.Name(), "-", ":", 1)
-		if inUse[digest] || strings.Contains(e.Name(), ".new") {
-			continue
-		}
-		if err := s.delete(digest); err != nil {
-			return gone, err
-		}
-		gone++
-	}
-	return gone, nil
-}
-
-// delete renames first, so that a half-deleted image is never found.
-func (s *Store) delete(digest string) error {
-	defer s.turn(digest)()
-	doomed := s.path(digest) + ".new-gone"
-	if err := os.Rename(s.path(digest), doomed); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	return os.RemoveAll(doomed)
-}
-
-// turn waits until no other caller works on a digest; call the result at the
-// end.
-func (s *Store) turn(digest string) func() {
+// turn waits until no other caller works on a digest; call done at the end.
+func (s *Store) turn(ctx context.Context, digest string) (done func(), err error) {
 	s.mu.Lock()
 	t := s.turns[digest]
 	if t == nil {
-		t = &turn{}
+		t = &turn{free: make(chan struct{}, 1)}
 		s.turns[digest] = t
 	}
 	t.users++
 	s.mu.Unlock()
-	t.Lock()
-	return func() {
-		t.Unlock()
+	leave := func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if t.users--; t.users == 0 {
 			delete(s.turns, digest)
 		}
+	}
+	select {
+	case t.free <- struct{}{}:
+		return func() { <-t.free; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -252,8 +253,27 @@ func TestStoreForgetsWhatIsNotInUse(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "sha256-1.new"), 0o700); err != nil { // a pull that was cut off
 		t.Fatal(err)
 	}
-	if n, err := store.Prune(map[string]bool{kept.Digest: true}); n != 1 || err != nil {
-		t.Errorf("pruned %d (%v), want 1", n, err)
+	never := func(time.Duration) bool { return false }
+	if all, err := store.Prune(t.Context(), map[string]bool{kept.Digest: true}, never); len(all) != 0 || err != nil {
+		t.Errorf("pruned %q (%v) right after the pull", all, err)
+	}
+	long := time.Now().Add(-time.Hour)
+	if store, err = image.Open(dir, image.Options{}); err != nil { // a later run
+		t.Fatal(err)
+	}
+	for _, one := range []string{kept.Digest, gone.Digest} {
+		if err := os.Chtimes(filepath.Join(dir, strings.Replace(one, ":", "-", 1), "config.json"), long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "sha256-1.new"), 0o700); err != nil { // a pull that was cut off
+		t.Fatal(err)
+	}
+	if all, err := store.Prune(t.Context(), map[string]bool{kept.Digest: true}, func(unused time.Duration) bool { return unused < 2*time.Hour }); len(all) != 0 || err != nil {
+		t.Errorf("pruned %q (%v) though it was enough", all, err)
+	}
+	if all, err := store.Prune(t.Context(), map[string]bool{kept.Digest: true}, never); !slices.Equal(all, []string{gone.Digest}) || err != nil {
+		t.Errorf("pruned %q (%v), want %s", all, err, gone.Digest)
 	}
 	if _, err := store.Find(gone.Digest); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the image that went: %v", err)

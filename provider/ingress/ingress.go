@@ -3,11 +3,13 @@
 //
 // The other side of the door is a stranger on both ends: bodies, headers and
 // times are bounded by what the tenant's manifest says within the law's own
-// bounds, and a name serves one lease alone. Start at [Router].
+// bounds, and a name serves one lease alone. Over TLS the name chooses the
+// certificate, too: the provider's own, one that an ACME authority gave for a
+// tenant's name, or one that is signed by itself. Start at [Router] and
+// [Certificates].
 package ingress
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,8 +42,9 @@ type Router struct {
 
 type route struct {
 	Route
-	next  atomic.Uint64
-	proxy *httputil.ReverseProxy
+	next      atomic.Uint64
+	transport *http.Transport
+	proxy     *httputil.ReverseProxy
 }
 
 // Set replaces all routes. A name that two have leads to the first.
@@ -49,9 +52,9 @@ func (r *Router) Set(routes []Route) {
 	all := map[string]*route{}
 	for _, one := range routes {
 		to := &route{Route: one}
+		to.transport = to.connections()
 		to.proxy = &httputil.ReverseProxy{
-			Rewrite:   func(p *httputil.ProxyRequest) { p.Out.URL.Scheme = "http"; p.Out.Host = p.In.Host; p.SetXForwarded() },
-			Transport: to.transport(), ErrorHandler: r.failed, FlushInterval: -1,
+			Rewrite: forward, Transport: to, ErrorHandler: r.failed, FlushInterval: -1,
 			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 		}
 		for _, host := range one.Hosts {
@@ -65,43 +68,19 @@ func (r *Router) Set(routes []Route) {
 	old := r.routes
 	r.routes = all
 	for _, o := range old {
-		o.proxy.Transport.(*http.Transport).CloseIdleConnections()
+		o.transport.CloseIdleConnections()
 	}
 }
 
-// transport connects to the replicas in turn, and past those that do not
-// answer.
-func (t *route) transport() *http.Transport {
-	return &http.Transport{
-		MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second,
-		ResponseHeaderTimeout: milliseconds(t.HTTP.ReadTimeout, time.Minute),
-		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) },
+// forward tells a service who asks it and how, whatever the client says of
+// that itself.
+func forward(p *httputil.ProxyRequest) {
+	p.Out.URL.Scheme, p.Out.Host = "http", p.In.Host
+	p.SetXForwarded()
+	p.Out.Header.Del("X-Real-Ip")
+	if from, _, err := net.SplitHostPort(p.In.RemoteAddr); err == nil {
+		p.Out.Header.Set("X-Real-Ip", from)
 	}
-}
-
-var errNoReplica = errors.New("no replica of the service runs")
-
-func (t *route) dial(ctx context.Context) (net.Conn, error) {
-	all := t.Backends()
-	if len(all) == 0 {
-		return nil, errNoReplica
-	}
-	if t.HTTP.NextTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, milliseconds(t.HTTP.NextTimeout, time.Minute))
-		defer cancel()
-	}
-	first := t.next.Add(1)
-	var err error
-	for i := range min(len(all), int(max(t.HTTP.NextTries, 1))) {
-		to := all[(first+uint64(i))%uint64(len(all))]
-		var c net.Conn
-		d := net.Dialer{Timeout: milliseconds(t.HTTP.SendTimeout, 10*time.Second)}
-		if c, err = d.DialContext(ctx, "tcp", to.String()); err == nil {
-			return c, nil
-		}
-	}
-	return nil, err
 }
 
 // milliseconds is what a manifest says, at most the law's minute.
@@ -121,13 +100,8 @@ const (
 
 // ServeHTTP implements [http.Handler].
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	host := req.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	r.mu.RLock()
-	to := r.routes[strings.ToLower(host)]
-	r.mu.RUnlock()
+	host := hostOf(req)
+	to := r.route(host)
 	if to == nil {
 		http.Error(w, fmt.Sprintf("nothing is served here under the name %q", host), http.StatusNotFound)
 		return
@@ -141,8 +115,23 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	req.Body = http.MaxBytesReader(w, req.Body, limit)
-	req.URL.Host = strings.ToLower(host) // keeps connections of services apart
 	to.proxy.ServeHTTP(w, req)
+}
+
+// route returns where a name leads, or nil.
+func (r *Router) route(host string) *route {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.routes[host]
+}
+
+// hostOf is the name that a request asks for, in small letters.
+func hostOf(req *http.Request) string {
+	host := req.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.ToLower(host)
 }
 
 // failed answers for a service that does not.

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
 // The two files of a journal, and the longest line, beyond which it is split.
@@ -131,6 +133,12 @@ func (w *Writer) line(at time.Time, letter string, text []byte) error {
 	n, err := w.file.Write(line)
 	w.size += int64(n)
 	return err
+}
+
+// Append writes a line that was read from elsewhere, with its time and stream.
+// It must have no newline and be no longer than one of [Read]'s.
+func (w *Writer) Append(l sandbox.Line) error {
+	return w.line(l.Time, l.Stream[len("std"):][:1], []byte(l.Text))
 }
 
 // rotate makes the newer file the older one.

@@ -1,14 +1,18 @@
 package lease
 
 import (
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/plexus-network/plexus/provider/journal"
+	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
 // An Event is something that happened to a lease.
 type Event struct {
-	Number int       `json:"number"` // counts from 1 since the daemon began
+	Number int       `json:"number"` // counts from 1
 	Time   time.Time `json:"time"`
 	Where  string    `json:"where,omitempty"` // a service, or a replica as service/number; "" is the lease
 	Kind   string    `json:"kind"`            // pull, started, ended, replace, stop, failed, manifest, …
@@ -23,7 +27,37 @@ type events struct {
 	mu    sync.Mutex
 	all   []Event
 	count int
-	more  chan struct{} // closed when there are more
+	more  chan struct{}   // closed when there are more
+	disk  *journal.Writer // nil keeps them in memory alone
+}
+
+// open goes on where an earlier run stopped.
+func (e *events) open(disk *journal.Writer, past []Event) {
+	e.disk, e.all = disk, past
+	for _, ev := range past {
+		e.count = max(e.count, ev.Number)
+	}
+}
+
+// close leaves what is on disk.
+func (e *events) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.disk != nil {
+		_ = e.disk.Close() // every event was written by itself
+		e.disk = nil
+	}
+}
+
+// write puts an event on disk. If it cannot, as on a full disk, the event is
+// in memory as before.
+func (e *events) write(ev Event) {
+	if e.disk == nil {
+		return
+	}
+	if text, err := json.Marshal(ev); err == nil {
+		_ = e.disk.Append(sandbox.Line{Time: ev.Time, Stream: "stdout", Text: string(text)})
+	}
 }
 
 func (e *events) add(ev Event) {
@@ -31,6 +65,7 @@ func (e *events) add(ev Event) {
 	defer e.mu.Unlock()
 	e.count++
 	ev.Number = e.count
+	e.write(ev)
 	if len(e.all) == maxEvents {
 		e.all = slices.Delete(e.all, 0, 1)
 	}

@@ -30,6 +30,9 @@ type Options struct {
 	Domain string // of the ingress
 	Log    *slog.Logger
 
+	History *Histories               // where events outlive the daemon; nil keeps them in memory
+	Began   func(took time.Duration) // called when all replicas of a manifest were started, with the time since it came; may be nil
+
 	Poll  time.Duration // between looks at what runs; 0 means 5 s
 	Grace time.Duration // from asking a replica to end to killing it; 0 means 10 s
 	Calm  time.Duration // after which a replica that runs counts as well; 0 means 10 min
@@ -56,7 +59,9 @@ type Keeper struct {
 	replicas map[sandbox.ID]*replicaState
 	trouble  time.Time // since when not all replicas have run; zero while they do
 	pause    time.Duration
+	why      string    // the last step failed; "" if it did not
 	tries    time.Time // not before
+	came     time.Time // when the latest manifest did; zero once its replicas were started, or if a run before had it
 }
 
 // replicaState is what a Keeper remembers of a replica.
@@ -74,7 +79,16 @@ func NewKeeper(id string, record *Record, o Options) *Keeper {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{id: id, opt: o, record: record, wake: make(chan struct{}, 1), replicas: map[sandbox.ID]*replicaState{}, trouble: time.Now()}
+	k := &Keeper{id: id, opt: o, record: record, wake: make(chan struct{}, 1), replicas: map[sandbox.ID]*replicaState{}, trouble: time.Now()}
+	if o.History != nil {
+		disk, past, err := o.History.events(id)
+		if err != nil {
+			o.Log.Warn("events are kept in memory alone", "lease", id, "error", err)
+		} else {
+			k.past.open(disk, past)
+		}
+	}
+	return k
 }
 
 func or(d, otherwise time.Duration) time.Duration {
@@ -86,6 +100,7 @@ func or(d, otherwise time.Duration) time.Duration {
 
 // Run keeps the lease running until ctx ends. It stops nothing then.
 func (k *Keeper) Run(ctx context.Context) {
+	defer k.past.close()
 	for {
 		k.converge(ctx)
 		timer := time.NewTimer(k.opt.Poll)
@@ -122,7 +137,7 @@ func (k *Keeper) soon() (time.Time, bool) {
 // Adopt makes a record, which is in the books, what is to run.
 func (k *Keeper) Adopt(r *Record) {
 	k.mu.Lock()
-	k.record, k.checked, k.pause, k.tries = r, false, 0, time.Time{}
+	k.record, k.checked, k.pause, k.tries, k.came = r, false, 0, time.Time{}, time.Now()
 	for _, s := range k.replicas {
 		s.pause, s.next = 0, time.Time{}
 	}
@@ -179,9 +194,10 @@ func (k *Keeper) converge(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.pause, k.tries = 0, time.Time{}
+		k.pause, k.tries, k.why = 0, time.Time{}, ""
 		return
 	}
+	k.why = err.Error()
 	if k.trouble.IsZero() {
 		k.trouble = time.Now()
 	}
@@ -211,12 +227,33 @@ func (k *Keeper) step(ctx context.Context, r *Record) error {
 	if err := errors.Join(bad...); err != nil {
 		return err
 	}
+	k.settled(r)
+	return nil
+}
+
+// settled notes that all of a record was started.
+func (k *Keeper) settled(r *Record) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.record == r {
-		k.checked, k.trouble = true, time.Time{}
+	if k.record != r {
+		return
 	}
-	return nil
+	k.checked, k.trouble = true, time.Time{}
+	if !k.came.IsZero() && k.opt.Began != nil {
+		k.opt.Began(time.Since(k.came))
+	}
+	k.came = time.Time{}
+}
+
+// Restarts counts how often replicas were started again after they ended.
+func (k *Keeper) Restarts() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := 0
+	for _, r := range k.replicas {
+		n += r.restarts
+	}
+	return n
 }
 
 // images pulls the services' images: by the digests that they had the first
@@ -238,7 +275,7 @@ func (k *Keeper) images(ctx context.Context, r *Record) (*Record, map[string]ima
 		} else {
 			k.Event(s.Name, "pull", "fetching image "+ref)
 		}
-		i, err := k.opt.Images.Pull(ctx, ref, c)
+		i, err := k.opt.Images.Pull(image.WithProgress(ctx, k.progress(s.Name)), ref, c)
 		if err != nil {
 			return r, nil, fmt.Errorf("service %s: %w", s.Name, err)
 		}
@@ -249,6 +286,43 @@ func (k *Keeper) images(ctx context.Context, r *Record) (*Record, map[string]ima
 	}
 	r, err := k.remember(r, digests)
 	return r, all, err
+}
+
+// progressEvery is the time between two events of one pull, so that a slow one
+// does not push out all that happened before.
+const progressEvery = 10 * time.Second
+
+// progress tells the tenant how far the pull of a service's image is.
+func (k *Keeper) progress(service string) image.Progress {
+	began, said := time.Now(), time.Now()
+	return func(done, total int64) {
+		if done < total && time.Since(said) < progressEvery || done == total && time.Since(began) < time.Second {
+			return
+		}
+		said = time.Now()
+		k.Event(service, "pull", fmt.Sprintf("%d of %d MB fetched (%d %%) in %v", done/1e6, total/1e6, 100*done/max(total, 1), time.Since(began).Round(time.Second)))
+	}
+}
+
+// failingPause is the pause before a start from which on a replica counts as
+// failing: it has ended six times in a row.
+const failingPause = time.Minute
+
+// Failing says, in words, which replica ends or fails to start again and again;
+// "" if none does.
+func (k *Keeper) Failing() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.record != nil && k.pause >= failingPause {
+		return "its replicas cannot be started: " + k.why
+	}
+	var worst string
+	for id, r := range k.replicas {
+		if text := fmt.Sprintf("%s has ended %d times, the last with code %d (%s)", where(id), r.restarts, r.status.Code, r.status.Reason); r.pause >= failingPause && (worst == "" || text < worst) {
+			worst = text
+		}
+	}
+	return worst
 }
 
 // pinned names an image by its digest.

@@ -57,19 +57,26 @@ type Port struct {
 }
 
 // Books are the records of all leases, a file for each.
-type Books struct{ dir string }
+type Books struct {
+	Write func(file string, content []byte) error // whole or not at all; nil means [WriteFile]
+
+	dir string
+}
 
 // OpenBooks makes dir the folder of records.
 func OpenBooks(dir string) (*Books, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return &Books{dir}, nil
+	return &Books{dir: dir}, nil
 }
 
-func (b *Books) file(id string) string {
+func (b *Books) file(id string) string { return filepath.Join(b.dir, fileKey(id)+".json") }
+
+// fileKey names a lease in files.
+func fileKey(id string) string {
 	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(b.dir, hex.EncodeToString(sum[:12])+".json")
+	return hex.EncodeToString(sum[:12])
 }
 
 // Put writes a record, whole or not at all: on a full disk the one before it
@@ -78,6 +85,9 @@ func (b *Books) Put(r *Record) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
+	}
+	if b.Write != nil {
+		return b.Write(b.file(r.ID), text)
 	}
 	return WriteFile(b.file(r.ID), text)
 }

@@ -143,33 +143,33 @@ func (e *Engine) Usage(ctx context.Context, id sandbox.ID) (sandbox.Usage, error
 	if u.In, u.Out, err = e.net.Traffic(b.Number, b.Hosts[replica(id)]); err != nil {
 		return sandbox.Usage{}, fmt.Errorf("usage of %s: %w", id, err)
 	}
-	if u.Disk, err = e.used(id, r.Pid); err != nil {
+	if u.Disk, u.Volumes, err = e.used(id, r.Pid); err != nil {
 		return sandbox.Usage{}, fmt.Errorf("usage of %s: %w", id, err)
 	}
 	return u, nil
 }
 
-// used sums a replica's disks.
-func (e *Engine) used(id sandbox.ID, pid int) (int64, error) {
+// used sums a replica's disks, and its volumes by class.
+func (e *Engine) used(id sandbox.ID, pid int) (sum int64, volumes map[string]int64, err error) {
 	dir := e.dir(id)
-	mounts, err := filepath.Glob(filepath.Join(dir, volumesName, "*"))
+	w, err := readWorkload(dir)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	var sum int64
-	if e.runtime.OwnDisk {
-		sum = openBytes(pid, filepath.Join(dir, scratchName))
-	} else {
-		mounts = append(mounts, filepath.Join(dir, scratchName))
-	}
-	for _, m := range mounts {
-		n, err := disk.Used(m)
+	volumes = map[string]int64{}
+	for _, v := range w.Volumes {
+		n, err := disk.Used(filepath.Join(dir, volumesName, v.Name))
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
+		volumes[v.Class] += n
 		sum += n
 	}
-	return sum, nil
+	if e.runtime.OwnDisk {
+		return sum + openBytes(pid, filepath.Join(dir, scratchName)), volumes, nil
+	}
+	n, err := disk.Used(filepath.Join(dir, scratchName))
+	return sum + n, volumes, err
 }
 
 // openBytes measures the files below dir that a process keeps open and that

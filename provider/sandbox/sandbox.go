@@ -227,6 +227,9 @@ type Usage struct {
 	Pids   int64         // as this machine counts them, the engine's own included
 	In     int64         // bytes received over the network
 	Out    int64         // bytes sent
+
+	// Volumes are the bytes of Disk that volumes hold, by their class.
+	Volumes map[string]int64
 }
 
 // A Report is what [Engine.Check] found.
