@@ -103,6 +103,20 @@ func Dial(addr string, o Options) (*Client, error) {
 	return c, nil
 }
 
+// patience bounds a call whose context has no end of its own: a node that is
+// frozen, or a machine that lost its power, never answers and never refuses.
+const patience = 30 * time.Second
+
+// impatient gives every call an end.
+func impatient(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	return invoke(ctx, method, req, reply, conn, opts...)
+}
+
 // Connect returns a connection to the node at addr, as [Dial] takes it, for
 // those who speak to the chain's services themselves.
 func Connect(addr string) (*grpc.ClientConn, error) {
@@ -117,6 +131,7 @@ func Connect(addr string) (*grpc.ClientConn, error) {
 	}
 	conn, err := grpc.NewClient(host,
 		grpc.WithTransportCredentials(creds),
+		grpc.WithUnaryInterceptor(impatient),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
 	)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
@@ -23,12 +24,9 @@ var _ api.Desk = (*Daemon)(nil)
 func (d *Daemon) Status(context.Context) api.Status {
 	d.mu.Lock()
 	s := api.Status{
-		Provider: d.o.Account, Engine: d.report.Engine, Missing: d.report.Missing, Leases: len(d.keepers),
-		Bidding: d.trouble == "" && !d.o.DryRun, Reason: d.trouble,
+		Provider: d.o.Account, Engine: d.report.Engine, Missing: d.report.Missing, Leases: len(d.keepers), Reason: d.hindrance(),
 	}
-	if d.o.DryRun && s.Reason == "" {
-		s.Reason = "dry run"
-	}
+	s.Bidding = s.Reason == ""
 	if d.last != nil {
 		s.Height, s.Time = uint64(d.last.Height), d.last.Time
 		for _, b := range d.last.Bids {
@@ -43,16 +41,30 @@ func (d *Daemon) Status(context.Context) api.Status {
 	return s
 }
 
+// still is how long after a round without a new one the chain is held to
+// stand still.
+const still = 30 * time.Second
+
+// hindrance tells why there are no bids now, or "". The caller holds d.mu.
+func (d *Daemon) hindrance() string {
+	switch away := time.Since(d.answered); {
+	case d.trouble != "":
+		return d.trouble
+	case away > still:
+		return fmt.Sprintf("no block for %v: the chain stands still, or its node does not answer", away.Round(time.Second))
+	case d.o.DryRun:
+		return "dry run"
+	}
+	return ""
+}
+
 // Screen implements [api.Desk].
 func (d *Daemon) Screen(ctx context.Context, owner string, g market.GroupSpec) api.Screening {
 	d.mu.Lock()
-	s, trouble := d.last, d.trouble
+	s, reason := d.last, d.hindrance()
 	d.mu.Unlock()
-	switch {
-	case trouble != "" || s == nil:
-		return api.Screening{Kind: "bidding", Reason: trouble}
-	case d.o.DryRun:
-		return api.Screening{Kind: "bidding", Reason: "dry run"}
+	if reason != "" {
+		return api.Screening{Kind: "bidding", Reason: reason}
 	}
 	o := market.Order{ID: market.OrderID{GroupID: market.GroupID{DeploymentID: market.DeploymentID{Owner: owner}}}, State: market.OrderOpen, Spec: g}
 	b, _, no := d.decide(ctx, s, o, &opinion{})
