@@ -71,7 +71,7 @@ func apart(t *testing.T, test func()) {
 		test()
 		return
 	}
-	again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-e2e")
+	again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m", "-e2e")
 	again.Stdout, again.Stderr = t.Output(), t.Output()
 	again.Env = append(os.Environ(), insideRent+"=1")
 	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
