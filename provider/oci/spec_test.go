@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
@@ -38,7 +39,7 @@ func TestSpecHoldsLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.Pids = c.pids
-			s := testEngine(c.runtime).spec(w, "/lease")
+			s := testEngine(c.runtime).spec(w, gpu.Grant{}, "/lease")
 			r := s.Linux.Resources
 			if *r.Memory.Limit != c.memory || *r.Memory.Swap != c.memory {
 				t.Errorf("memory %d, with swap %d; want %d, and no swap beyond it", *r.Memory.Limit, *r.Memory.Swap, c.memory)
@@ -57,14 +58,14 @@ func TestSpecHoldsLimits(t *testing.T) {
 			}
 		})
 	}
-	w.CPU = 10 // the least, below which the kernel takes no quota
-	if r := testEngine(Runtime{}).spec(w, "/lease").Linux.Resources; *r.CPU.Quota != 1000 || *r.CPU.Shares != 10 {
+	w.CPU = 10 // more while the runtime starts; the shim limits it then
+	if r := testEngine(Runtime{}).spec(w, gpu.Grant{}, "/lease").Linux.Resources; *r.CPU.Quota != 100_000 || *r.CPU.Shares != 10 {
 		t.Errorf("a hundredth of a core: quota %d, shares %d", *r.CPU.Quota, *r.CPU.Shares)
 	}
 }
 
 func TestSpecGivesUpPrivileges(t *testing.T) {
-	s := testEngine(Runtime{}).spec(testWorkload(), "/lease")
+	s := testEngine(Runtime{}).spec(testWorkload(), gpu.Grant{}, "/lease")
 	p := s.Process
 	if !p.NoNewPrivileges || p.User.UID != 7 || p.User.GID != 8 || !slices.Equal(p.User.AdditionalGids, []uint32{9}) {
 		t.Errorf("process %+v", p)
@@ -103,7 +104,7 @@ func TestSpecGivesUpPrivileges(t *testing.T) {
 
 func TestSpecMounts(t *testing.T) {
 	mounts := map[string]specs.Mount{}
-	for _, m := range testEngine(Runtime{}).spec(testWorkload(), "/lease").Mounts {
+	for _, m := range testEngine(Runtime{}).spec(testWorkload(), gpu.Grant{}, "/lease").Mounts {
 		mounts[m.Destination] = m
 		if m.Type == "bind" && !slices.Contains(m.Options, "nosuid") || m.Type == "bind" && !slices.Contains(m.Options, "nodev") {
 			t.Errorf("%s is mounted with %q", m.Destination, m.Options)
@@ -133,12 +134,12 @@ func TestSpecMounts(t *testing.T) {
 
 func TestSpecProcess(t *testing.T) {
 	w := testWorkload()
-	p := testEngine(Runtime{}).spec(w, "/lease").Process
+	p := testEngine(Runtime{}).spec(w, gpu.Grant{}, "/lease").Process
 	if p.Cwd != "/srv" || !slices.Equal(p.Args, w.Process.Args) || p.Env[0] != "HOSTNAME=my-web-2" || !strings.HasPrefix(p.Env[1], "PATH=") || p.Env[2] != "A=b" {
 		t.Errorf("in %s: %q, %q", p.Cwd, p.Args, p.Env)
 	}
 	w.Process.Env, w.Process.Dir = []string{"PATH=/bin"}, ""
-	if p = testEngine(Runtime{}).spec(w, "/lease").Process; p.Cwd != "/" || !slices.Equal(p.Env, []string{"HOSTNAME=my-web-2", "PATH=/bin"}) {
+	if p = testEngine(Runtime{}).spec(w, gpu.Grant{}, "/lease").Process; p.Cwd != "/" || !slices.Equal(p.Env, []string{"HOSTNAME=my-web-2", "PATH=/bin"}) {
 		t.Errorf("in %s: %q", p.Cwd, p.Env)
 	}
 	if id := replicaID("l", replica(w.ID)); id.Service != "my-web" || id.Replica != 2 {

@@ -98,27 +98,30 @@ func TestShimSaysWhatTheRuntimePrinted(t *testing.T) {
 }
 
 func TestSpawnPassesOnTheAnswer(t *testing.T) {
+	const heard = "head -c 1 >/dev/null; " // the word to start
 	for want, script := range map[string]string{
-		"":                    "printf ok >&3",
-		"it is broken":        "printf 'it is broken ' >&3",
-		"the warden died":     "exit 1",
-		"start the warden: ":  "",
-		"context deadline ex": "sleep 60",
+		"":                    heard + "printf ok >&3",
+		"it is broken":        heard + "printf 'it is broken ' >&3",
+		"the warden died":     heard + "exit 1",
+		"context deadline ex": heard + "exec sleep 5",
 	} {
-		command := []string{"/bin/sh", "-c", script}
-		if script == "" {
-			command = []string{"/no/such/program"}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		if strings.Contains(script, "sleep") {
+			ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 		}
-		ctx := t.Context()
-		if script == "sleep 60" {
-			short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-			defer cancel()
-			ctx = short
+		w, err := Spawn([]string{"/bin/sh", "-c", script}, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
 		}
-		err := Spawn(ctx, command, t.TempDir())
+		err = w.Go(ctx)
+		w.Close()
+		cancel()
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
+	}
+	if _, err := Spawn([]string{"/no/such/program"}, t.TempDir()); err == nil || !strings.Contains(err.Error(), "start the warden: ") {
+		t.Errorf("no program: %v", err)
 	}
 }
 
