@@ -77,11 +77,20 @@ type decoded interface {
 
 // do sends one message and reads its response.
 func (m Market) do(ctx context.Context, a Actor, msg sdk.Msg, into decoded) error {
+	_, err := m.did(ctx, a, msg, into)
+	return err
+}
+
+// did is do, and returns the height of the block that holds the message.
+func (m Market) did(ctx context.Context, a Actor, msg sdk.Msg, into decoded) (yuma.Height, error) {
 	r, err := m.c.Submit(ctx, a, msg)
-	if err == nil && into != nil {
+	if err != nil {
+		return 0, err
+	}
+	if into != nil {
 		err = r.Decode(0, into)
 	}
-	return err
+	return r.Height, err
 }
 
 // Update sets the hash of another manifest for the same resources.
@@ -118,15 +127,15 @@ func (m Market) CloseGroup(ctx context.Context, a Actor, dseq uint64, gseq uint3
 // Bid bids on an order. b.ID names the order; its provider is the actor's
 // account. The deposit is in the denom of the price. lifetime is for how many
 // blocks the bid stands; 0 means as many as the chain allows. It returns the
-// height at which the bid expires.
-func (m Market) Bid(ctx context.Context, a Actor, b market.Bid, lifetime yuma.Height) (yuma.Height, error) {
+// height of the block that holds the bid, and the one at which it expires.
+func (m Market) Bid(ctx context.Context, a Actor, b market.Bid, lifetime yuma.Height) (at, expires yuma.Height, err error) {
 	var resp marketv1.MsgCreateBidResponse
-	err := m.do(ctx, a, &marketv1.MsgCreateBid{
+	at, err = m.did(ctx, a, &marketv1.MsgCreateBid{
 		Provider: a.Account(), Owner: b.ID.Owner, Dseq: b.ID.DSeq, Gseq: b.ID.GSeq, Oseq: b.ID.OSeq,
 		Price: wire.WritePrice(b.Price), Deposit: Money{b.Price.Denom, b.Deposit}.coin(), Offers: wire.WriteOffers(b.Offer),
 		Reclaim: uint64(max(b.Reclaim, 0)), Lifetime: uint64(lifetime),
 	}, &resp)
-	return height(resp.Expires), acted(err, "bid %s on order %v", b.Price, b.ID.OrderID)
+	return at, height(resp.Expires), acted(err, "bid %s on order %v", b.Price, b.ID.OrderID)
 }
 
 // CloseBid ends a bid of the actor's account, and its lease if it has one, for

@@ -69,10 +69,16 @@ func testMarket(t *testing.T, c *ledger.Client) {
 		ID: market.BidID{OrderID: order.ID, Provider: validator.Address()}, Price: price(t, "12.5"), Deposit: market.Amount(coin.PLX / 2),
 		Offer: []market.Offer{{Resources: order.Spec.Units[0].Resources, Count: 1}},
 	}
-	if _, err := m.Bid(ctx, seller, bid, 100); err != nil {
-		t.Fatal(err)
+	at, expires, err := m.Bid(ctx, seller, bid, 100)
+	if err != nil || expires != at+100 {
+		t.Fatalf("bid in block %d, expires at %d, %v", at, expires, err)
 	}
-	_, err = m.Bid(ctx, seller, bid, 100)
+	for height, want := range map[yuma.Height]int{at - 1: 0, at: 1} {
+		if all, err := m.Bids(ledger.At(ctx, height), marketv1.QueryBidsRequest{Provider: validator.Address()}); err != nil || len(all) != want {
+			t.Errorf("at %d, of a bid in block %d: %d bids, %v", height, at, len(all), err)
+		}
+	}
+	_, _, err = m.Bid(ctx, seller, bid, 100)
 	wantError(t, err, "bid 12.500000000000000000nplx on order", "already")
 	dry, err := m.Take(ctx, tenant, bid.ID)
 	if err != nil || dry == 0 {

@@ -58,7 +58,8 @@ type Chain interface {
 	// Fate tells how a lease stands; one that the chain has forgotten does not
 	// run.
 	Fate(ctx context.Context, id market.BidID) (Fate, error)
-	// Bid sends a bid and returns a height from which on snapshots show it.
+	// Bid sends a bid and returns the height of the block that holds it, from
+	// which on snapshots show it.
 	Bid(ctx context.Context, b market.Bid, lifetime uint64) (yuma.Height, error)
 	// Close ends a bid and its lease.
 	Close(ctx context.Context, id market.BidID, reason market.Reason) error
@@ -229,11 +230,8 @@ func (l Ledger) Fate(ctx context.Context, id market.BidID) (Fate, error) {
 
 // Bid implements [Chain].
 func (l Ledger) Bid(ctx context.Context, b market.Bid, lifetime uint64) (yuma.Height, error) {
-	if _, err := l.market().Bid(ctx, l.Actor, b, yuma.Height(lifetime)); err != nil {
-		return 0, err
-	}
-	head, err := l.Client.Head(ctx)
-	return head.Height + 1, err // the head may be a moment old
+	at, _, err := l.market().Bid(ctx, l.Actor, b, yuma.Height(lifetime))
+	return at, err
 }
 
 // Close implements [Chain].

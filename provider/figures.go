@@ -122,7 +122,7 @@ func newGauges(d *Daemon) *gauges {
 		d:           d,
 		cpu:         desc("cpu_cores", "Cores: capacity for sale, free of bids and leases, sold to leases, used as measured.", "of"),
 		memory:      desc("memory_bytes", "Memory: capacity, free, sold, used.", "of"),
-		gpu:         desc("gpus", "Graphics processors: capacity, free, sold.", "of"),
+		gpu:         desc("gpus", "Graphics processors by kind: capacity, free, sold.", "kind", "of"),
 		storage:     desc("storage_bytes", "Disk by class, the ephemeral one's being empty: capacity, free, sold, used.", "class", "of"),
 		diskFree:    desc("disk_free_bytes", "What is left on the disk of the provider's folder."),
 		leases:      desc("leases", "Leases that run."),
@@ -158,7 +158,9 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	for of, a := range map[string]inventory.Amounts{"capacity": s.Capacity, "free": s.Free, "sold": s.Sold} {
 		gauge(g.cpu, float64(a.CPU)/1000, of)
 		gauge(g.memory, float64(a.Memory), of)
-		gauge(g.gpu, float64(a.GPU), of)
+		for kind := range s.Capacity.GPUs {
+			gauge(g.gpu, float64(a.GPUs[kind]), kind, of)
+		}
 		for class := range s.Capacity.Storage {
 			gauge(g.storage, float64(a.Storage[class]), class, of)
 		}

@@ -91,6 +91,10 @@ func (d *Daemon) leadsHere(ctx context.Context, host string) error {
 	return fmt.Errorf("%s leads to %q, and this provider is at %q: point it at %s", host, theirs, mine, d.o.Domain)
 }
 
+// maxCertified is how many names of one lease get certificates, so that no
+// tenant has the authority refuse the others.
+const maxCertified = 20
+
 // certify has certificates made for the names of the leases that run.
 func (d *Daemon) certify() {
 	if d.authority == nil {
@@ -99,7 +103,8 @@ func (d *Daemon) certify() {
 	var names []string
 	for _, k := range d.all() {
 		if r := k.keeper.Record(); r != nil {
-			names = append(names, hosts(r)...)
+			mine := hosts(r)
+			names = append(names, mine[:min(len(mine), maxCertified)]...)
 		}
 	}
 	slices.Sort(names)

@@ -23,14 +23,16 @@ const pastBytes = 1 << 30
 
 // tidy deletes images that nobody needs, and forgets old leases, until ctx ends.
 func (d *Daemon) tidy(ctx context.Context) {
-	for next := time.Now().Add(stale); ; {
+	next, sweep := time.Now().Add(stale), time.Now()
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(tidyEvery):
 		}
-		if err := d.histories.Sweep(d.o.KeepPast, pastBytes); err != nil {
-			d.o.Log.Warn("histories of leases cannot be deleted", "error", err)
+		if time.Now().After(sweep) {
+			sweep = time.Now().Add(time.Hour)
+			d.sweep()
 		}
 		free, err := d.o.freeDisk(d.o.Dir)
 		switch {
@@ -43,6 +45,20 @@ func (d *Daemon) tidy(ctx context.Context) {
 			next = time.Now().Add(stale)
 			d.prune(ctx, func(unused time.Duration) bool { return unused < stale })
 		}
+	}
+}
+
+// sweep forgets leases that ended long ago.
+func (d *Daemon) sweep() {
+	live := map[string]bool{}
+	for _, k := range d.all() {
+		live[k.id.String()] = true
+	}
+	for _, r := range d.records() {
+		live[r.ID] = true
+	}
+	if err := d.histories.Sweep(live, d.o.KeepPast, pastBytes); err != nil {
+		d.o.Log.Warn("histories of leases cannot be deleted", "error", err)
 	}
 }
 

@@ -9,12 +9,8 @@ import (
 	"github.com/plexus-network/plexus/provider/alert"
 )
 
-// watchEvery is the time between two looks at what an operator should know,
-// and endsSoon how long before its end a certificate is one of those things.
-const (
-	watchEvery = 15 * time.Second
-	endsSoon   = 7 * 24 * time.Hour
-)
+// watchEvery is the time between two looks at what an operator should know.
+const watchEvery = 15 * time.Second
 
 // A condition is something that an operator is told of when it begins and when
 // it ends.
@@ -72,10 +68,8 @@ func (d *Daemon) conditions(began time.Time) map[condition]string {
 		}
 	}
 	if d.tls != nil {
-		for name, when := range d.tls.Expiries() {
-			if left := time.Until(when); left < endsSoon {
-				all[condition{alert.CertificateEnd, name}] = "the certificate ends at " + when.UTC().Format(time.RFC3339)
-			}
+		for name, when := range d.tls.Ending() {
+			all[condition{alert.CertificateEnd, name}] = "the certificate ends at " + when.UTC().Format(time.RFC3339)
 		}
 	}
 	for _, k := range d.all() {

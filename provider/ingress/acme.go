@@ -178,8 +178,8 @@ func (a *Authority) attempt(ctx context.Context, host string) {
 
 // order gets a certificate for a host.
 func (a *Authority) order(ctx context.Context, host string, failures int) (*tls.Certificate, error) {
-	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
-		return nil, fmt.Errorf("%q is no name of the internet", host)
+	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") || strings.Contains(host, "*") {
+		return nil, fmt.Errorf("%q is no name that can be confirmed here", host)
 	}
 	if a.o.Leads != nil {
 		if err := a.o.Leads(ctx, host); err != nil {
@@ -380,12 +380,13 @@ func (a *Authority) Trouble(host string) string {
 	return ""
 }
 
-func (a *Authority) expiries(into map[string]time.Time) {
+// each calls do for the certificate of each host that has one.
+func (a *Authority) each(do func(host string, c *tls.Certificate)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for host, n := range a.wanted {
 		if n.certificate != nil {
-			into[host] = n.certificate.Leaf.NotAfter
+			do(host, n.certificate)
 		}
 	}
 }

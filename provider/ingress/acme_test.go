@@ -3,7 +3,6 @@ package ingress
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -168,7 +167,11 @@ func (a *authority) authorization(i int, at func(string, int) string) map[string
 func (a *authority) look(kind, host string) error {
 	x, _ := base64.RawURLEncoding.DecodeString(a.jwk["x"])
 	y, _ := base64.RawURLEncoding.DecodeString(a.jwk["y"])
-	print, err := acme.JWKThumbprint(crypto.PublicKey(&ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}))
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
+	if err != nil {
+		return err
+	}
+	print, err := acme.JWKThumbprint(key)
 	if err != nil {
 		return err
 	}

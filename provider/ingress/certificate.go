@@ -109,13 +109,32 @@ func (c *Certificates) Covers(host string) bool { return c.trusted(host) != nil 
 // Expiries tells when the certificates end, by a name of each.
 func (c *Certificates) Expiries() map[string]time.Time {
 	all := map[string]time.Time{}
+	c.each(func(name string, one *tls.Certificate) { all[name] = one.Leaf.NotAfter })
+	return all
+}
+
+// endsSoon is when at the latest the end of a certificate is near.
+const endsSoon = 7 * 24 * time.Hour
+
+// Ending tells when those certificates end that should have been renewed by
+// now: that have a week left, or a sixth of their life if that is shorter.
+func (c *Certificates) Ending() map[string]time.Time {
+	all := map[string]time.Time{}
+	c.each(func(name string, one *tls.Certificate) {
+		if left := time.Until(one.Leaf.NotAfter); left < min(endsSoon, one.Leaf.NotAfter.Sub(one.Leaf.NotBefore)/6) {
+			all[name] = one.Leaf.NotAfter
+		}
+	})
+	return all
+}
+
+func (c *Certificates) each(do func(name string, one *tls.Certificate)) {
 	if own := c.owned(); own != nil {
-		all[c.o.File] = own.Leaf.NotAfter
+		do(c.o.File, own)
 	}
 	if c.o.ACME != nil {
-		c.o.ACME.expiries(all)
+		c.o.ACME.each(do)
 	}
-	return all
 }
 
 // get chooses a certificate for a client.

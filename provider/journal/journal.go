@@ -131,6 +131,9 @@ func (w *Writer) line(at time.Time, letter string, text []byte) error {
 		}
 	}
 	n, err := w.file.Write(line)
+	if err != nil && n > 0 && w.file.Truncate(w.size) == nil {
+		return err // a full disk keeps no part of a line
+	}
 	w.size += int64(n)
 	return err
 }

@@ -183,12 +183,17 @@ func (p *Past) Logs(ctx context.Context, id sandbox.ID, o sandbox.LogOptions) it
 	return journal.Read(ctx, p.h.logs(id), o, nil)
 }
 
-// Sweep forgets leases that ended longer ago than keep, and, the earliest
-// first, those whose histories together have more than most bytes.
-func (h *Histories) Sweep(keep time.Duration, most int64) error {
+// Sweep forgets leases, but those that are live, by their ids: which ended
+// longer ago than keep, and, the earliest first, those whose histories together
+// have more than most bytes.
+func (h *Histories) Sweep(live map[string]bool, keep time.Duration, most int64) error {
 	entries, err := os.ReadDir(h.dir)
 	if err != nil {
 		return err
+	}
+	runs := map[string]bool{}
+	for id := range live {
+		runs[fileKey(id)] = true
 	}
 	type old struct {
 		dir   string
@@ -201,7 +206,10 @@ func (h *Histories) Sweep(keep time.Duration, most int64) error {
 		dir := filepath.Join(h.dir, e.Name())
 		info, err := os.Stat(filepath.Join(dir, endFile))
 		if err != nil {
-			continue // it runs
+			info, err = e.Info() // its end could not be written
+		}
+		if err != nil || runs[e.Name()] {
+			continue
 		}
 		one := old{dir, info.ModTime(), bytesOf(dir)}
 		all, sum = append(all, one), sum+one.bytes

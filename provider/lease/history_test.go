@@ -109,7 +109,7 @@ func TestLogsOutliveTheLease(t *testing.T) {
 		if n := size(t, dir); n > 2<<20 {
 			t.Errorf("logs take %d bytes", n)
 		}
-		if err := h.Sweep(time.Hour, 1<<30); err != nil {
+		if err := h.Sweep(nil, time.Hour, 1<<30); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := h.Past(leaseID); err != nil {
@@ -117,7 +117,13 @@ func TestLogsOutliveTheLease(t *testing.T) {
 		}
 	})
 	h, _ := lease.OpenHistories(dir)
-	if err := h.Sweep(1000*time.Hour, 100); err != nil { // too many bytes
+	if err := h.Sweep(map[string]bool{leaseID: true}, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Past(leaseID); err != nil {
+		t.Errorf("one that is live was swept: %v", err)
+	}
+	if err := h.Sweep(nil, 1e6*time.Hour, 100); err != nil { // too many bytes
 		t.Fatal(err)
 	}
 	if _, err := h.Past(leaseID); !errors.Is(err, fs.ErrNotExist) {

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/plexus-network/plexus/provider/disk"
 	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
@@ -148,11 +149,20 @@ func (e *Engine) number(l sandbox.Lease) (booking, error) {
 	return booking{}, fmt.Errorf("all %d networks are taken: release leases, or give the engine a larger pool", e.net.Size())
 }
 
-func (e *Engine) forget(n int) {
+// forget frees a network's number. After the last, nothing that the runtime
+// shares between containers stays mounted; a new lease waits for that.
+func (e *Engine) forget(n int) error {
 	e.bookings.Lock()
 	defer e.bookings.Unlock()
-	delete(e.numbers, n)
+	if delete(e.numbers, n); len(e.numbers) > 0 {
+		return nil
+	}
+	return disk.Unmount(e.shared())
 }
+
+// shared is the empty network namespace that gVisor pins for the file servers
+// of all its containers, and makes anew when it is not there.
+func (e *Engine) shared() string { return filepath.Join(e.o.Dir, "runtime", "null-netns") }
 
 // write saves a booking and tells the lease's replicas of each other. The file
 // of hosts keeps its inode, which containers have mounted.

@@ -179,9 +179,7 @@ func (e *Engine) Close() error {
 // Destroy closes the Engine for good: it takes away the rules of its network
 // and what its runtime has mounted. It is for a folder with no leases left.
 func (e *Engine) Destroy() error {
-	// gVisor pins an empty network namespace for its file servers.
-	pinned := filepath.Join(e.o.Dir, "runtime", "null-netns")
-	return errors.Join(e.net.Destroy(), disk.Unmount(pinned), e.Close())
+	return errors.Join(e.net.Destroy(), disk.Unmount(e.shared()), e.Close())
 }
 
 // Check implements [sandbox.Engine].

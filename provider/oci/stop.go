@@ -87,7 +87,9 @@ func (e *Engine) Release(ctx context.Context, l sandbox.Lease) error {
 	if err := e.discard(b); err != nil {
 		return fmt.Errorf("release %s: %w", l, err)
 	}
-	e.forget(b.Number)
+	if err := e.forget(b.Number); err != nil {
+		return fmt.Errorf("release %s: %w", l, err)
+	}
 	return nil
 }
 

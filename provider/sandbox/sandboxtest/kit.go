@@ -67,6 +67,7 @@ func Run(t *testing.T, open Opener) {
 	t.Run("Survival", k.survival)
 	t.Run("Kill9", k.kill9)
 	t.Run("Unwatched", k.unwatched)
+	t.Run("Traces", k.traces)
 }
 
 // A kit is one engine under test and an image for it.
