@@ -17,6 +17,8 @@ type Listed struct {
 	Spent  string `json:"spent"`            // since it began
 	Opened uint64 `json:"opened"`           // height
 	Runway Runway `json:"runway"`
+
+	Rate market.Price `json:"-"` // Price, exactly
 }
 
 // List returns the tenant's deployments that are open, or with all those that
@@ -55,14 +57,18 @@ func (t *Tenant) Listed(ctx context.Context, dseq uint64) (Listed, error) {
 	d := got.Deployment
 	r := Listed{
 		DSeq: dseq, State: market.DeploymentState(d.State).String(), Leases: int(got.Escrow.Account.Payments),
-		Opened: uint64(max(d.Created, 0)), Price: Money("0", d.Denom), Runway: runway(got, block),
+		Opened: uint64(max(d.Created, 0)), Runway: runway(got, block),
 	}
 	if d.Reason != 0 {
 		r.Reason = market.Reason(d.Reason).String()
 	}
+	r.Rate.Denom = d.Denom
 	if rate := got.Escrow.Account.Rate; rate != "" {
-		r.Price = Money(rate, d.Denom)
+		if r.Rate.Amount, err = market.ParseExact(rate); err != nil {
+			return r, err
+		}
 	}
+	r.Price = Money(r.Rate.Amount.String(), d.Denom)
 	r.Spent, err = t.spent(ctx, got)
 	return r, err
 }
