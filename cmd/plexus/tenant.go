@@ -17,6 +17,8 @@ import (
 type renter struct {
 	client
 	from   string
+	name   string // of the key
+	chain  *ledger.Client
 	tenant *tenant.Tenant
 }
 
@@ -32,23 +34,21 @@ func (r *renter) run(cmd *cobra.Command, do func(ctx context.Context) error) err
 	if err != nil {
 		return err
 	}
-	name := r.from
-	if name == "" {
-		name = r.config.Key
+	if r.name = r.from; r.name == "" {
+		r.name = r.config.Key
 	}
-	if name == "" {
+	if r.name == "" {
 		return errors.New("whose deployments? Name the tenant's key with --from; plexus keys list shows them")
 	}
-	key, err := ring.Key(name)
+	key, err := ring.Key(r.name)
 	if err != nil {
 		return err
 	}
-	chain, err := r.dial(ledger.Options{})
-	if err != nil {
+	if r.chain, err = r.dial(ledger.Options{}); err != nil {
 		return err
 	}
-	defer shut(chain)
-	r.tenant = tenant.New(chain, key)
+	defer shut(r.chain)
+	r.tenant = tenant.New(r.chain, key)
 	err = do(cmd.Context())
 	if errors.Is(err, tenant.ErrNoLease) {
 		err = fmt.Errorf("%w; plexus deploy list shows your deployments", err)
