@@ -25,6 +25,7 @@ import (
 	"github.com/plexus-network/plexus/provider/sandbox"
 	"github.com/plexus-network/plexus/tenant"
 	"github.com/plexus-network/plexus/tenant/tenanttest"
+	"github.com/plexus-network/plexus/web"
 )
 
 const token = "0123456789abcdef0123456789"
@@ -422,7 +423,11 @@ func TestHold(t *testing.T) {
 	if *hold == "" {
 		t.Skip("serves until interrupted: run it with -hold ADDRESS")
 	}
-	d := open(t, tenanttest.Open(t, "east", "west"), *hold, http.FileServer(http.Dir("../web/dist")))
+	page, err := web.Handler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, tenanttest.Open(t, "east", "west"), *hold, page)
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	defer stop()
 	fmt.Printf("http://%s/#/console?token=%s\n", d.host, token)

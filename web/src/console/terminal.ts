@@ -1,0 +1,83 @@
+// A terminal whose other end is a shell's websocket.
+
+import { FitAddon } from '@xterm/addon-fit'
+import { Terminal } from '@xterm/xterm'
+import '@xterm/xterm/css/xterm.css'
+
+/**
+ * Runs what makes style elements, so that their rules go into a sheet of the
+ * page instead: its policy forbids styles in elements, and not those.
+ */
+function styledBySheets(sheets: CSSStyleSheet[], make: () => void) {
+  const real = document.createElement
+  document.createElement = function (this: Document, name: string, ...more: never[]) {
+    const node = real.call(this, name === 'style' ? 'template' : name, ...more)
+    if (name === 'style') {
+      const sheet = new CSSStyleSheet()
+      sheets.push(sheet)
+      document.adoptedStyleSheets.push(sheet)
+      Object.defineProperty(node, 'textContent', { set: (rules: string) => sheet.replaceSync(rules) })
+    }
+    return node
+  } as typeof real
+  try {
+    make()
+  } finally {
+    document.createElement = real
+  }
+}
+
+export interface Ending {
+  code: number
+  error?: string
+}
+
+/** Opens a terminal in a box; the returned function closes both. */
+export function open(box: HTMLElement, connect: (rows: number, columns: number) => WebSocket, label: string, ended: (how: Ending | undefined) => void): () => void {
+  const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+  const dark = matchMedia('(prefers-color-scheme: dark)').matches ? document.documentElement.dataset.theme !== 'light' : document.documentElement.dataset.theme === 'dark'
+  const theme = dark ? { background: '#0e1615', foreground: '#e8e9e2', cursor: '#5fc4ba', selectionBackground: '#2a5a55' } : { background: '#fffefb', foreground: '#17211f', cursor: '#0b6560', selectionBackground: '#b9d8d0' }
+  const terminal = new Terminal({ theme, fontFamily: colour('--mono') || 'monospace', fontSize: 13, cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches, screenReaderMode: true, minimumContrastRatio: 4.5, scrollback: 5000 })
+  const fit = new FitAddon()
+  const sheets: CSSStyleSheet[] = []
+  terminal.loadAddon(fit)
+  styledBySheets(sheets, () => terminal.open(box))
+  terminal.textarea?.setAttribute('aria-label', label)
+  fit.fit()
+
+  const socket = connect(terminal.rows, terminal.cols)
+  socket.binaryType = 'arraybuffer'
+  let over = false
+  const end = (how: Ending | undefined) => {
+    if (!over) ended(how)
+    over = true
+  }
+  const encode = new TextEncoder()
+  const send = (data: string | Uint8Array<ArrayBuffer>) => socket.readyState === WebSocket.OPEN && socket.send(data)
+  socket.onmessage = ({ data }) => {
+    if (typeof data === 'string') end(JSON.parse(data).end)
+    else terminal.write(new Uint8Array(data))
+  }
+  socket.onclose = () => end(undefined)
+  terminal.onData((text) => {
+    const typed = encode.encode(text)
+    for (let at = 0; at < typed.length; at += 32_768) send(typed.slice(at, at + 32_768))
+  })
+  terminal.onResize(({ rows, cols }) => send(JSON.stringify({ resize: { rows, columns: cols } })))
+  terminal.attachCustomKeyEventHandler((e) => {
+    if (!(e.ctrlKey && e.shiftKey && e.code === 'KeyE')) return true
+    e.preventDefault()
+    if (e.type === 'keydown') (box.closest('section')?.querySelector('button[aria-pressed="true"]') as HTMLElement | null)?.focus()
+    return false
+  })
+  const sized = new ResizeObserver(() => fit.fit())
+  sized.observe(box)
+  terminal.focus()
+  return () => {
+    over = true
+    sized.disconnect()
+    socket.close()
+    terminal.dispose()
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((s) => !sheets.includes(s))
+  }
+}
