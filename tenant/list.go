@@ -12,10 +12,11 @@ type Listed struct {
 	DSeq   uint64 `json:"dseq"`
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"` // why it closed
-	Leases int    `json:"leases"`           // that run
-	Price  string `json:"price"`            // of all leases per block
-	Spent  string `json:"spent"`            // since it began
-	Opened uint64 `json:"opened"`           // height
+	Groups int    `json:"groups"`
+	Leases int    `json:"leases"` // that run
+	Price  string `json:"price"`  // of all leases per block
+	Spent  string `json:"spent"`  // since it began
+	Opened uint64 `json:"opened"` // height
 	Runway Runway `json:"runway"`
 
 	Rate market.Price `json:"-"` // Price, exactly
@@ -56,7 +57,7 @@ func (t *Tenant) Listed(ctx context.Context, dseq uint64) (Listed, error) {
 	}
 	d := got.Deployment
 	r := Listed{
-		DSeq: dseq, State: market.DeploymentState(d.State).String(), Leases: int(got.Escrow.Account.Payments),
+		DSeq: dseq, State: market.DeploymentState(d.State).String(), Groups: int(d.Groups), Leases: int(got.Escrow.Account.Payments),
 		Opened: uint64(max(d.Created, 0)), Runway: runway(got, block),
 	}
 	if d.Reason != 0 {

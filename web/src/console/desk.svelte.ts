@@ -50,6 +50,7 @@ export interface Deployment {
   dseq: number
   state: string
   reason?: string
+  groups: number
   leases: number
   price: string
   spent: string

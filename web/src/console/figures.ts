@@ -15,9 +15,11 @@ export function bytes(n: number): string {
 export function money(text: string): string {
   const parts = /^([0-9.]+) ?(.*)$/.exec(text)
   if (!parts) return text
-  const n = Number(parts[1])
+  const ours = parts[2] === 'plx' || parts[2] === 'nplx'
+  const n = Number(parts[1]) * (parts[2] === 'nplx' ? 1e-9 : 1)
+  if (n > 0 && n < 1e-6) return text
   const digits = n >= 1000 ? 1 : n >= 1 ? 3 : 6
-  return `${n.toLocaleString('en', { maximumFractionDigits: digits })} ${parts[2] === 'plx' ? 'PLX' : parts[2]}`
+  return `${n.toLocaleString('en', { maximumFractionDigits: digits })} ${ours ? 'PLX' : parts[2]}`
 }
 
 /** Seconds in the two greatest units. */

@@ -33,7 +33,7 @@ export interface Ending {
 }
 
 /** Opens a terminal in a box; the returned function closes both. */
-export function open(box: HTMLElement, connect: (rows: number, columns: number) => WebSocket, label: string, ended: (how: Ending | undefined) => void): () => void {
+export function open(box: HTMLElement, connect: (rows: number, columns: number) => WebSocket, label: string, ended: (how: Ending | undefined, opened: boolean) => void): () => void {
   const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
   const dark = matchMedia('(prefers-color-scheme: dark)').matches ? document.documentElement.dataset.theme !== 'light' : document.documentElement.dataset.theme === 'dark'
   const theme = dark ? { background: '#0e1615', foreground: '#e8e9e2', cursor: '#5fc4ba', selectionBackground: '#2a5a55' } : { background: '#fffefb', foreground: '#17211f', cursor: '#0b6560', selectionBackground: '#b9d8d0' }
@@ -48,8 +48,10 @@ export function open(box: HTMLElement, connect: (rows: number, columns: number) 
   const socket = connect(terminal.rows, terminal.cols)
   socket.binaryType = 'arraybuffer'
   let over = false
+  let opened = false
+  socket.onopen = () => (opened = true)
   const end = (how: Ending | undefined) => {
-    if (!over) ended(how)
+    if (!over) ended(how, opened)
     over = true
   }
   const encode = new TextEncoder()
@@ -72,6 +74,7 @@ export function open(box: HTMLElement, connect: (rows: number, columns: number) 
   })
   const sized = new ResizeObserver(() => fit.fit())
   sized.observe(box)
+  box.scrollIntoView({ block: 'nearest' })
   terminal.focus()
   return () => {
     over = true
