@@ -41,7 +41,7 @@ const en = {
 
   providers: {
     title: 'Providers',
-    lead: 'Who sells compute, what is free, and what they would take for one core, 1 GiB of memory and 10 GiB of disk.',
+    lead: 'Who sells compute, what is free, and what they would take for one core, 1 GiB of memory and 10 GiB of disk. Bars are what is leased, the dark line in them what is really used.',
     none: 'There are no providers on the market yet. plexus provider init makes a machine one.',
     cpu: 'Cores',
     memory: 'Memory',
