@@ -20,8 +20,8 @@ const providers = [
   screening: hour ? { ok: true, price: `${hour}nplx` } : { ok: false, kind: 'resource', reason: 'too little cpu: 500 asked for, 240 free' },
   status: {
     engine: 'gvisor', bidding: true, leases: Math.round(full * 40),
-    capacity: { cpu: 16_000 * n, memory: 64 * n * GiB, gpu: n === 2 ? 4 : 0, storage: { '': 500 * n * GiB, ...(n === 1 && { beta3: 1000 * GiB }) } },
-    free: { cpu: 16_000 * n * (1 - full), memory: 64 * n * GiB * (1 - full * 0.8), gpu: n === 2 ? 1 : 0, storage: { '': 500 * n * GiB * (1 - full / 2), ...(n === 1 && { beta3: 700 * GiB }) } },
+    capacity: { cpu: 16_000 * n, memory: 64 * n * GiB, gpu: n === 2 ? 4 : 0, ...(n === 2 && { gpus: { 'vendor/nvidia/model/a100/ram/80Gi': 4 } }), storage: { '': 500 * n * GiB, ...(n === 1 && { beta3: 1000 * GiB }) } },
+    free: { cpu: 16_000 * n * (1 - full), memory: 64 * n * GiB * (1 - full * 0.8), gpu: n === 2 ? 1 : 0, ...(n === 2 && { gpus: { 'vendor/nvidia/model/a100/ram/80Gi': 1 } }), storage: { '': 500 * n * GiB * (1 - full / 2), ...(n === 1 && { beta3: 700 * GiB }) } },
     used: { cpu: 16_000 * n * full * 0.4, memory: 64 * n * GiB * full * 0.5, disk: 500 * n * GiB * full * 0.2, in: 0, out: 0 },
   },
   ...(hour && { rate: rate(hour) }),

@@ -105,6 +105,7 @@ export interface Amounts {
   cpu: number
   memory: number
   gpu: number
+  gpus?: Record<string, number> // by kind
   storage: Record<string, number> | null
 }
 

@@ -46,7 +46,7 @@ const en = {
     cpu: 'Cores',
     memory: 'Memory',
     disk: 'Disk',
-    gpu: 'GPUs',
+    gpu: 'GPU',
     of: (a: string, b: string) => `${a} of ${b} leased`,
     bids: 'bids',
     silent: 'does not bid',
