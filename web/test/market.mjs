@@ -55,7 +55,7 @@ function state(d) {
   if (!d.lease || d.state !== 'active') return null
   const ready = d.sent && Date.now() - d.sent > 900
   const replicas = [0, 1].map((number) => ({
-    number, state: ready || number === 0 ? 'running' : 'starting', since: new Date(d.sent).toISOString(), restarts: number, used: { cpu: 120 + 40 * number, memory: (90 + number) * 2 ** 20, disk: 12 * 2 ** 20, in: 0, out: 0 },
+    number, state: ready || number === 0 ? 'running' : 'starting', since: new Date(d.sent ?? 0).toISOString(), restarts: number, used: { cpu: 120 + 40 * number, memory: (90 + number) * 2 ** 20, disk: 12 * 2 ** 20, in: 0, out: 0 },
   }))
   const services = d.sent ? [{ name: 'web', total: 2, running: ready ? 2 : 1, urls: ['http://p96s2ti6oe90htlpa4um.provider1.example'], ports: [{ service: 'web', external: 9000, host: 30412 }], replicas }] : []
   return { owner: me, dseq: d.dseq, ready: !!ready, leases: [{ id: d.lease, manifest: d.sent ? 'ab12' : '', ready: !!ready, services, provider: provider(1), price: '4806 nplx' }] }

@@ -44,6 +44,7 @@ await page.locator('dialog[open]').waitFor()
 await picture('compare')
 
 if (server) {
+  await page.keyboard.press('Escape')
   await page.emulateMedia({ colorScheme: 'light' })
   await page.goto(`${url}/#/console/providers?token=${token}`)
   await page.locator('.meters').nth(2).waitFor()
