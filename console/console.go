@@ -94,7 +94,7 @@ func New(o Options) (*Console, error) {
 // Run answers on a listener until ctx ends.
 func (c *Console) Run(ctx context.Context, l net.Listener) error {
 	s := &http.Server{
-		Handler: c, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		Handler: c, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(c.o.Log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)

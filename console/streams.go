@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -83,9 +84,6 @@ func (c *Console) follows(path string, do func(ctx context.Context, r *http.Requ
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-store")
 		s := &sse{w: w, out: http.NewResponseController(w), stop: cancel}
-		if err := s.out.SetReadDeadline(time.Time{}); err != nil {
-			c.o.Log.Debug("stream", "error", err)
-		}
 		if s.write(": here\n\n") != nil {
 			return
 		}
@@ -155,9 +153,10 @@ func (c *Console) logs(ctx context.Context, r *http.Request, send func(any) erro
 		o := sandbox.LogOptions{Follow: true, Tail: tail}
 		seen := map[string]time.Time{} // of each replica, the time of its latest line
 		return func(ctx context.Context) error {
+			before := maps.Clone(seen) // a provider that is asked again repeats the last second
 			return each(p.Logs(ctx, id, which, o), func(l api.LogLine) error {
 				of := fmt.Sprint(l.Service, "/", l.Replica)
-				if !l.Time.After(seen[of]) {
+				if !l.Time.After(before[of]) {
 					return nil
 				}
 				seen[of], o.Since, o.Tail = l.Time, l.Time, 0
@@ -172,8 +171,9 @@ func (c *Console) events(ctx context.Context, r *http.Request, send func(any) er
 	return c.leases(ctx, r, func(id market.BidID, p *api.Client) func(context.Context) error {
 		var last time.Time
 		return func(ctx context.Context) error {
+			before := last // a provider that is asked again repeats all
 			return each(p.Events(ctx, id, true), func(e lease.Event) error {
-				if !e.Time.After(last) {
+				if !e.Time.After(before) {
 					return nil
 				}
 				last = e.Time

@@ -133,12 +133,12 @@ func (t *Tenant) explain(ctx context.Context, g market.GroupSpec, gseq int, o Te
 	if len(screened) == 0 {
 		return fmt.Errorf("%w%s: there is no such provider on the market; plexus providers lists them", ErrNoBid, text)
 	}
-	return fmt.Errorf("%w%s%s", ErrNoBid, text, Reasons(screened))
+	return fmt.Errorf("%w%s%s", ErrNoBid, text, reasons(screened))
 }
 
-// Reasons says how many providers would not serve a group, and why, in lines
+// reasons says how many providers would not serve a group, and why, in lines
 // that begin with a line feed, the most frequent first.
-func Reasons(screened []Screening) (text string) {
+func reasons(screened []Screening) (text string) {
 	count := map[string]int{}
 	for _, s := range screened {
 		why := s.Screening.Kind + ": " + s.Screening.Reason
@@ -147,10 +147,10 @@ func Reasons(screened []Screening) (text string) {
 		}
 		count[why]++
 	}
-	reasons := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+	sorted := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
 		return cmp.Or(count[b]-count[a], cmp.Compare(a, b))
 	})
-	for _, why := range reasons {
+	for _, why := range sorted {
 		text += fmt.Sprintf("\n  %d of %d providers: %s", count[why], len(screened), why)
 	}
 	return text

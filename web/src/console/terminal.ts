@@ -4,14 +4,23 @@ import { FitAddon } from '@xterm/addon-fit'
 import { Terminal } from '@xterm/xterm'
 import '@xterm/xterm/css/xterm.css'
 
+/** What elements of the terminal do with a style attribute: the same, by the way that a policy allows. */
+function setAttribute(this: HTMLElement, name: string, value: string) {
+  if (name === 'style') this.style.cssText = value
+  else Element.prototype.setAttribute.call(this, name, value)
+}
+
 /**
- * Runs what makes style elements, so that their rules go into a sheet of the
- * page instead: its policy forbids styles in elements, and not those.
+ * While a terminal lives, style elements put their rules into sheets of the
+ * page instead, and style attributes are set by script: the page's policy
+ * forbids styles in markup, and not those. The returned function ends it.
  */
-function styledBySheets(sheets: CSSStyleSheet[], make: () => void) {
+function styledByScript(): () => void {
+  const sheets: CSSStyleSheet[] = []
   const real = document.createElement
-  document.createElement = function (this: Document, name: string, ...more: never[]) {
+  const create = function (this: Document, name: string, ...more: never[]) {
     const node = real.call(this, name === 'style' ? 'template' : name, ...more)
+    node.setAttribute = setAttribute
     if (name === 'style') {
       const sheet = new CSSStyleSheet()
       sheets.push(sheet)
@@ -19,11 +28,11 @@ function styledBySheets(sheets: CSSStyleSheet[], make: () => void) {
       Object.defineProperty(node, 'textContent', { set: (rules: string) => sheet.replaceSync(rules) })
     }
     return node
-  } as typeof real
-  try {
-    make()
-  } finally {
-    document.createElement = real
+  }
+  document.createElement = create as typeof real
+  return () => {
+    if (document.createElement === create) document.createElement = real
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((s) => !sheets.includes(s))
   }
 }
 
@@ -37,11 +46,11 @@ export function open(box: HTMLElement, connect: (rows: number, columns: number) 
   const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
   const dark = matchMedia('(prefers-color-scheme: dark)').matches ? document.documentElement.dataset.theme !== 'light' : document.documentElement.dataset.theme === 'dark'
   const theme = dark ? { background: '#0e1615', foreground: '#e8e9e2', cursor: '#5fc4ba', selectionBackground: '#2a5a55' } : { background: '#fffefb', foreground: '#17211f', cursor: '#0b6560', selectionBackground: '#b9d8d0' }
+  const unstyle = styledByScript()
   const terminal = new Terminal({ theme, fontFamily: colour('--mono') || 'monospace', fontSize: 13, cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches, screenReaderMode: true, minimumContrastRatio: 4.5, scrollback: 5000 })
   const fit = new FitAddon()
-  const sheets: CSSStyleSheet[] = []
   terminal.loadAddon(fit)
-  styledBySheets(sheets, () => terminal.open(box))
+  terminal.open(box)
   terminal.textarea?.setAttribute('aria-label', label)
   fit.fit()
 
@@ -81,6 +90,6 @@ export function open(box: HTMLElement, connect: (rows: number, columns: number) 
     sized.disconnect()
     socket.close()
     terminal.dispose()
-    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((s) => !sheets.includes(s))
+    unstyle()
   }
 }
