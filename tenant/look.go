@@ -126,7 +126,12 @@ func (t *Tenant) Await(ctx context.Context, dseq uint64, tell func(lease.Event))
 	last := map[string]int{}
 	for {
 		state, err := t.Look(ctx, dseq, 0)
-		if err != nil || state.Ready {
+		switch {
+		case err == nil && state.Ready:
+			return state, nil
+		case ctx.Err() != nil:
+			return state, ctx.Err() // whatever it broke on the way
+		case err != nil:
 			return state, err
 		}
 		if tell != nil {
