@@ -25,8 +25,9 @@ var floors = map[string]int{
 	"ledger": 4,
 	"subnet": 5,
 	"neuron": 6, "provider": 6, "explorer": 6,
-	"gateway": 7,
+	"gateway": 7, "tenant": 7,
 	"web":     8,
+	"console": 8,
 	"node":    9,
 	"cmd":     10, "sim": 10,
 }

@@ -20,11 +20,12 @@ import (
 	"github.com/plexus-network/plexus/provider/api"
 	"github.com/plexus-network/plexus/provider/lease"
 	"github.com/plexus-network/plexus/provider/sandbox"
+	"github.com/plexus-network/plexus/tenant"
 )
 
 // A lessee looks into what runs of a deployment.
 type lessee struct {
-	tenant
+	renter
 	gseq    uint32
 	replica int  // of commands
 	ended   bool // leases that have ended are meant
@@ -52,51 +53,20 @@ shell inside.
 
 // selected returns the leases of a deployment that the flags mean.
 func (l *lessee) selected(ctx context.Context, dseq uint64) ([]market.Lease, error) {
-	which := l.leases
-	if l.ended {
-		which = l.past
+	if !l.ended {
+		return l.tenant.Group(ctx, dseq, l.gseq)
 	}
-	all, err := which(ctx, dseq)
-	if err != nil || l.gseq == 0 {
-		return all, err
-	}
-	for _, one := range all {
-		if one.ID.GSeq == l.gseq {
-			return []market.Lease{one}, nil
-		}
-	}
-	return nil, fmt.Errorf("no lease of group %d of deployment %d runs", l.gseq, dseq)
+	return l.tenant.Past(ctx, dseq, l.gseq)
 }
 
-// leaseStatus is a lease as the chain and its provider see it.
-type leaseStatus struct {
-	api.LeaseStatus
-	Provider string `json:"provider"`
-	Price    string `json:"price"`           // per block
-	Error    string `json:"error,omitempty"` // why the provider does not say
-
-	provider market.BidID
+// endedFlag has a command mean leases that have ended.
+func (l *lessee) endedFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&l.ended, "ended", false, "of leases that have ended; providers keep it for some days")
 }
 
-// leaseStatus asks a lease's provider how it stands.
-func (t *tenant) leaseStatus(ctx context.Context, l market.Lease) leaseStatus {
-	out := leaseStatus{Provider: l.ID.Provider, Price: trimPrice(l.Price.String()), provider: l.ID}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	p, err := t.provider(ctx, l.ID.Provider)
-	if err == nil {
-		out.LeaseStatus, err = p.Lease(ctx, l.ID)
-	}
-	out.ID = l.ID.String()
-	if err != nil {
-		out.Error = err.Error()
-	}
-	return out
-}
-
-// print shows a lease for people.
-func (s leaseStatus) print(out io.Writer) {
-	fmt.Fprintf(out, "Group %d at %s for %s per block\n", s.provider.GSeq, s.Provider, s.Price)
+// printLease shows a lease for people.
+func printLease(out io.Writer, s tenant.Lease) {
+	fmt.Fprintf(out, "Group %d at %s for %s per block\n", s.Name.GSeq, s.Provider, s.Price)
 	if s.Error != "" {
 		fmt.Fprintf(out, "  the provider does not say how it stands: %s\n", s.Error)
 	}
@@ -131,25 +101,16 @@ func (l *lessee) statusCmd() *cobra.Command {
 				return err
 			}
 			return l.run(cmd, func(ctx context.Context) error {
-				all, err := l.selected(ctx, dseq)
+				state, err := l.tenant.Look(ctx, dseq, l.gseq)
 				if err != nil {
 					return err
-				}
-				state := deployed{Owner: l.key.Address(), DSeq: dseq, Ready: true}
-				if state.Runway, err = l.runway(ctx, dseq); err != nil {
-					return err
-				}
-				for _, one := range all {
-					s := l.leaseStatus(ctx, one)
-					state.Ready = state.Ready && s.Ready
-					state.Leases = append(state.Leases, s)
 				}
 				if asJSON(cmd) {
 					return printJSON(cmd, state)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "Deployment %d. Escrow: %v.\n", dseq, state.Runway)
 				for _, s := range state.Leases {
-					s.print(cmd.OutOrStdout())
+					printLease(cmd.OutOrStdout(), s)
 				}
 				return nil
 			})
@@ -227,7 +188,7 @@ func (l *lessee) each(ctx context.Context, dseq uint64, do func(*api.Client, mar
 	}
 	ended := make(chan error, len(all))
 	for _, one := range all {
-		p, err := l.provider(ctx, one.ID.Provider)
+		p, err := l.tenant.Provider(ctx, one.ID.Provider)
 		if err != nil {
 			return err
 		}
@@ -335,36 +296,16 @@ func (l *lessee) exec(cmd *cobra.Command, args []string, x sandbox.Exec) error {
 		return err
 	}
 	return l.run(cmd, func(ctx context.Context) error {
-		all, err := l.selected(ctx, dseq)
+		id, p, err := l.tenant.Serving(ctx, dseq, l.gseq, args[1])
 		if err != nil {
 			return err
 		}
-		for _, one := range all {
-			if !l.has(ctx, one, args[1]) {
-				continue
-			}
-			p, err := l.provider(ctx, one.ID.Provider)
-			if err != nil {
-				return err
-			}
-			code, err := p.Exec(ctx, one.ID, api.Selection{Service: args[1], Replica: l.replica}, x)
-			if err == nil && code != 0 {
-				err = exitCode(code)
-			}
-			return err
+		code, err := p.Exec(ctx, id, api.Selection{Service: args[1], Replica: l.replica}, x)
+		if err == nil && code != 0 {
+			err = exitCode(code)
 		}
-		return fmt.Errorf("deployment %d runs no service %q; plexus lease status %d shows its services", dseq, args[1], dseq)
+		return err
 	})
-}
-
-// has tells whether a lease runs a service.
-func (l *lessee) has(ctx context.Context, one market.Lease, service string) bool {
-	for _, s := range l.leaseStatus(ctx, one).Services {
-		if s.Name == service {
-			return true
-		}
-	}
-	return false
 }
 
 // An exitCode is that of a tenant's command, with which this one ends too.

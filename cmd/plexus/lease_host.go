@@ -44,7 +44,7 @@ func (l *lessee) migrate(ctx context.Context, cmd *cobra.Command, dseq uint64, h
 		hosts[i] = strings.ToLower(host)
 	}
 	var p *api.Client
-	if p, err = l.provider(ctx, all[0].ID.Provider); err == nil {
+	if p, err = l.tenant.Provider(ctx, all[0].ID.Provider); err == nil {
 		err = p.Migrate(ctx, all[0].ID, hosts)
 	}
 	if err != nil {

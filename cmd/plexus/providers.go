@@ -3,22 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
-	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
-	"github.com/plexus-network/plexus/provider/api"
+	"github.com/plexus-network/plexus/tenant"
 )
 
 // newProvidersCmd returns the command that lists who sells compute.
 func newProvidersCmd() *cobra.Command {
-	t := &tenant{}
+	c := &client{}
 	var file string
 	cmd := &cobra.Command{
 		Use:   "providers",
@@ -35,12 +31,13 @@ the first group of your file, and if it would not serve that, why.
 			if err != nil {
 				return err
 			}
-			if t.chain, err = t.dial(ledger.Options{}); err != nil {
+			chain, err := c.dial(ledger.Options{})
+			if err != nil {
 				return err
 			}
-			defer shut(t.chain)
-			return t.hint(func(ctx context.Context) error {
-				all, err := t.screen(ctx, "", group)
+			defer shut(chain)
+			return c.hint(func(ctx context.Context) error {
+				all, err := tenant.New(chain, nil).Screen(ctx, group)
 				if err != nil {
 					return err
 				}
@@ -51,7 +48,7 @@ the first group of your file, and if it would not serve that, why.
 			}(cmd.Context()))
 		},
 	}
-	t.flags(cmd)
+	c.flags(cmd)
 	cmd.Flags().StringVar(&file, "sdl", "", "SDL file to be priced")
 	return cmd
 }
@@ -59,13 +56,7 @@ the first group of your file, and if it would not serve that, why.
 // sample is the group that providers are asked to price.
 func sample(cmd *cobra.Command, file string) (market.GroupSpec, error) {
 	if file == "" {
-		return market.GroupSpec{Name: "sample", Units: []market.ResourceUnit{{
-			Count: 1, Price: market.Price{Denom: coin.Denom, Amount: market.Whole(10_000_000)},
-			Resources: market.Resources{
-				ID: 1, CPU: market.CPU{Units: 1000}, Memory: market.Memory{Size: 1 << 30},
-				Storage: []market.Volume{{Name: "default", Size: 10 << 30}}, Endpoints: []market.Endpoint{{}},
-			},
-		}}}, nil
+		return tenant.Sample(), nil
 	}
 	parsed, err := readSDL(cmd, file)
 	if err != nil {
@@ -74,38 +65,7 @@ func sample(cmd *cobra.Command, file string) (market.GroupSpec, error) {
 	return parsed.Groups[0], nil
 }
 
-// screen asks every provider whether it would bid on a group of owner's.
-func (t *tenant) screen(ctx context.Context, owner string, g market.GroupSpec) ([]screening, error) {
-	providers, err := t.market().Providers(ctx, marketv1.QueryProvidersRequest{State: marketv1.ProviderState_PROVIDER_STATE_ACTIVE})
-	if err != nil {
-		return nil, err
-	}
-	all := make([]screening, len(providers))
-	var asked sync.WaitGroup
-	turns := make(chan struct{}, 32)
-	for i, p := range providers {
-		all[i] = screening{Provider: p.Account, HostURI: p.HostUri}
-		asked.Go(func() {
-			turns <- struct{}{}
-			defer func() { <-turns }()
-			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-			defer cancel()
-			c := api.NewClient(p.HostUri, p.TlsPin, "")
-			status, err := c.Status(ctx)
-			if err == nil {
-				all[i].Status = &status
-				all[i].Screening, err = c.Screen(ctx, owner, g)
-			}
-			if err != nil {
-				all[i].Screening = api.Screening{Kind: "unreachable", Reason: "it does not answer"}
-			}
-		})
-	}
-	asked.Wait()
-	return all, nil
-}
-
-func printProviders(cmd *cobra.Command, all []screening) error {
+func printProviders(cmd *cobra.Command, all []tenant.Screening) error {
 	if len(all) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "There are no providers on the market; plexus provider init makes this machine one.")
 		return nil
@@ -115,7 +75,7 @@ func printProviders(cmd *cobra.Command, all []screening) error {
 	for _, s := range all {
 		price := s.Screening.Kind + ": " + s.Screening.Reason
 		if s.Screening.OK {
-			price = trimPrice(s.Screening.Price)
+			price = tenant.Shorten(s.Screening.Price)
 		}
 		if s.Status == nil {
 			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\t-\t-\t%s\n", s.Provider, s.HostURI, price)

@@ -39,6 +39,7 @@ import (
 	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/runc"
+	"github.com/plexus-network/plexus/tenant"
 )
 
 // insideRent marks a test binary that runs in namespaces of its own.
@@ -398,7 +399,7 @@ func (r *rental) whole() {
 	}
 
 	began := time.Now()
-	var d deployed
+	var d tenant.State
 	r.json(&d, "tenant", "deploy", r.sdl("web.yaml", "first", "10000", "here"), "--deposit", "2plx")
 	t.Logf("%s: from SDL to running: %v", r.engine, time.Since(began).Round(time.Millisecond))
 	if !d.Ready || len(d.Leases) != 1 || d.Runway.Blocks <= 0 || len(d.Leases[0].Services) != 1 {
@@ -471,17 +472,17 @@ func (r *rental) inside(dseq string) {
 func (r *rental) lists(dseq string) {
 	t := r.t
 	t.Helper()
-	var all []listed
+	var all []tenant.Listed
 	r.json(&all, "tenant", "deploy", "list")
 	if len(all) != 1 || all[0].Leases != 1 || all[0].Runway.Blocks <= 0 {
 		t.Errorf("deploy list: %+v", all)
 	}
-	var providers []screening
+	var providers []tenant.Screening
 	r.json(&providers, "tenant", "providers")
 	if len(providers) != 1 || providers[0].Status == nil || providers[0].Status.Free.CPU != 800 || providers[0].Status.Leases != 1 {
 		t.Errorf("providers: %+v", providers)
 	}
-	var state deployed
+	var state tenant.State
 	r.json(&state, "tenant", "lease", "status", dseq)
 	if !state.Ready || state.Leases[0].Services[0].Running != 2 {
 		t.Errorf("lease status: %+v", state)
@@ -494,7 +495,7 @@ func (r *rental) survives(door, dseq string) {
 	t := r.t
 	t.Helper()
 	began := func() (all []string) {
-		var state deployed
+		var state tenant.State
 		r.json(&state, "tenant", "lease", "status", dseq)
 		for _, replica := range state.Leases[0].Services[0].Replicas {
 			all = append(all, replica.State+" since "+replica.Since.String())
@@ -544,7 +545,7 @@ func (r *rental) balances(l *ledger.Client) [2]coin.Amount {
 }
 
 // lease is a deployment's first lease as the chain has it.
-func (r *rental) lease(l *ledger.Client, d deployed) marketv1.Lease {
+func (r *rental) lease(l *ledger.Client, d tenant.State) marketv1.Lease {
 	r.t.Helper()
 	id, err := market.ParseBidID(d.Leases[0].ID)
 	if err != nil {
@@ -559,7 +560,7 @@ func (r *rental) lease(l *ledger.Client, d deployed) marketv1.Lease {
 
 // books checks the money to the unit: the tenant paid what the lease paid out,
 // and the provider got it less the network's part.
-func (r *rental) books(l *ledger.Client, before [2]coin.Amount, d deployed) {
+func (r *rental) books(l *ledger.Client, before [2]coin.Amount, d tenant.State) {
 	t := r.t
 	t.Helper()
 	after := r.balances(l)

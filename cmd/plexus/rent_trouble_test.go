@@ -18,6 +18,7 @@ import (
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
 	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/provider/api"
+	"github.com/plexus-network/plexus/tenant"
 )
 
 // outage is how long TestEndToEndRentWithoutChain has no chain. That five
@@ -51,7 +52,7 @@ deployment:
 }
 
 // rent deploys a small SDL and waits until it answers through the ingress.
-func (r *rental) rent(name string, price int) (d deployed) {
+func (r *rental) rent(name string, price int) (d tenant.State) {
 	r.t.Helper()
 	r.json(&d, "tenant", "deploy", r.small(name, price))
 	r.wait(name+" to answer", func() bool { return r.answers(name) })
@@ -74,9 +75,9 @@ func (r *rental) status() (api.Status, error) {
 }
 
 // lives are the starts of a deployment's replicas.
-func (r *rental) lives(d deployed) (all []string) {
+func (r *rental) lives(d tenant.State) (all []string) {
 	r.t.Helper()
-	var state deployed
+	var state tenant.State
 	r.json(&state, "tenant", "lease", "status", fmt.Sprint(d.DSeq))
 	for _, lease := range state.Leases {
 		for _, service := range lease.Services {
@@ -94,7 +95,7 @@ func TestEndToEndRentOfTenSurvivesKill9(t *testing.T) {
 	apart(t, func() {
 		r := newRental(t, "gvisor")
 		r.open("--memory", "1Gi")
-		names, rented, before := make([]string, leases), make([]deployed, leases), make([][]string, leases)
+		names, rented, before := make([]string, leases), make([]tenant.State, leases), make([][]string, leases)
 		for i := range leases {
 			names[i] = fmt.Sprint("lease", i)
 			rented[i] = r.rent(names[i], 10000)

@@ -40,6 +40,7 @@ what they agree on.
 	add("tool", newModelCmd())
 	add("run", newProviderCmd())
 	add("tool", newDeployCmd(), newLeaseCmd(), newProvidersCmd())
+	add("tool", newConsoleCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }

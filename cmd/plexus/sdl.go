@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/plexus-network/plexus/market/sdl"
+	"github.com/plexus-network/plexus/tenant"
 )
 
 // newSDLCmd returns the command that works on SDL files without a network.
@@ -105,7 +106,7 @@ func printSDL(w io.Writer, checked []sdl.Summary) error {
 		fmt.Fprintf(w, "%s: valid, manifest %s\n", s.File, s.Manifest)
 		for _, g := range s.GroupList {
 			fmt.Fprintf(w, "  %s: %s cores, %s memory, %s storage, %d GPUs, at most %s per block\n",
-				g.Name, cores(g.CPU), bytesize(g.Memory), bytesize(g.Storage), g.GPU, trimPrice(g.Price))
+				g.Name, cores(g.CPU), bytesize(g.Memory), bytesize(g.Storage), g.GPU, tenant.Shorten(g.Price))
 			for _, svc := range s.ServiceList {
 				if svc.Group == g.Name {
 					fmt.Fprintf(w, "    %d × %s (%s)%s\n", svc.Count, svc.Name, svc.Image, ports(svc.Expose))
@@ -131,16 +132,6 @@ func bytesize(n uint64) string {
 	}
 	hundredths := n/unit*100 + n%unit*100/unit
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%02d", hundredths/100, hundredths%100), "0"), ".") + units[i]
-}
-
-// trimPrice drops the zeros behind the point of a price such as
-// "50.500000000000000000uact", but not those of its denom.
-func trimPrice(price string) string {
-	end := strings.IndexFunc(price, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
-	if end < 0 {
-		return price
-	}
-	return strings.TrimSuffix(strings.TrimRight(price[:end], "0"), ".") + " " + price[end:]
 }
 
 // ports lists what a service opens to the world.

@@ -35,16 +35,16 @@ after(async () => {
   server?.close()
 })
 
-/** Opens the page in a fresh profile; prepare may act on it before it loads. */
-export async function open({ width = 1280, theme = 'light', hash = '', prepare } = {}) {
+/** Opens the page in a fresh profile, and waits until a model can be asked; prepare may act on it before it loads. */
+export async function open({ width = 1280, theme = 'light', hash = '', prepare, at = url, wait = !hash } = {}) {
   const context = await browser.newContext({ viewport: { width, height: width < 500 ? 740 : 820 }, colorScheme: theme, reducedMotion: 'reduce', acceptDownloads: true })
   const page = await context.newPage()
   page.setDefaultTimeout(patience)
   page.on('pageerror', (e) => trouble.push(String(e)))
   page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !/status of [45]\d\d|ERR_INTERNET_DISCONNECTED/.test(m.text()) && trouble.push(m.text()))
   await prepare?.(page)
-  await page.goto(url + '/' + hash)
-  if (!hash) await ready(page)
+  await page.goto(at + '/' + hash)
+  if (wait) await ready(page)
   return page
 }
 

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { desk, record, validator } from './desk.mjs'
+import { market, shell } from './market.mjs'
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url))
 const kinds = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.txt': 'text/plain' }
@@ -121,6 +122,7 @@ async function answer(req, res) {
   let body = ''
   for await (const part of req) body += part
   const q = body ? JSON.parse(body) : undefined
+  if (path.startsWith('/console/')) return market(req, res, path, q)
   if (path === '/api/network') {
     return json(res, 200, { chain_id: 'plexus-fake', height: height(), running: 1, subnets: [{ netuid: 1, model: 'plexus-4m', context: 1024, max_tokens: 512, validator, miners: [...miners, absent] }] })
   }
@@ -133,6 +135,7 @@ async function answer(req, res) {
 /** Starts the fake on a port, 0 for any, and returns its server. */
 export async function start(port = 0) {
   const server = createServer((req, res) => void answer(req, res))
+  server.on('upgrade', shell)
   await new Promise((ready) => server.listen(port, '127.0.0.1', ready))
   return server
 }

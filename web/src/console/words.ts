@@ -1,0 +1,183 @@
+// All that the console says. Another language is another object of this shape.
+
+const many = (n: number, one: string, more = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : more}`
+
+const en = {
+  title: 'Console',
+  home: 'Console, your deployments',
+  pages: { deployments: 'Deployments', deploy: 'Deploy', providers: 'Providers' },
+  balance: (name: string) => `Balance of ${name}`,
+  loading: 'Looking…',
+  again: 'Try again',
+  cancel: 'Cancel',
+  away: 'The console does not answer. It runs where you started plexus console: start it there again, and open the link that it prints.',
+  broke: 'The connection broke.',
+  lost: 'The connection is lost; trying again…',
+  status: (n: number) => `The console answers with status ${n}.`,
+  locked: {
+    title: 'Open the link that the console printed',
+    words: 'This page signs with a key of the machine where it runs, so it opens to its own link alone. Start it in a terminal, and open the whole link that it prints:',
+    command: 'plexus console --from KEY',
+  },
+  perBlock: 'a block',
+  perHour: 'an hour',
+  perMonth: '30 days',
+
+  deployments: {
+    title: 'Deployments',
+    all: 'Closed ones too',
+    fresh: 'New deployment',
+    empty: 'You rent nothing yet.',
+    emptyHow: 'Write down what to run, take a bid, and it runs.',
+    leases: 'Leases',
+    cost: 'Cost an hour',
+    spent: 'Spent',
+    runway: 'Money lasts',
+    idle: 'nothing is paid now',
+    over: 'over',
+    one: (n: number) => `Deployment ${n}`,
+    numbered: 'Deployment',
+  },
+
+  providers: {
+    title: 'Providers',
+    lead: 'Who sells compute, what is free, and what they would take for one core, 1 GiB of memory and 10 GiB of disk. Bars are what is leased, the dark line in them what is really used.',
+    none: 'There are no providers on the market yet. plexus provider init makes a machine one.',
+    cpu: 'Cores',
+    memory: 'Memory',
+    disk: 'Disk',
+    gpu: 'GPU',
+    of: (a: string, b: string) => `${a} of ${b} leased`,
+    bids: 'bids',
+    silent: 'does not bid',
+    unreachable: 'does not answer',
+    leases: (n: number) => many(n, 'lease'),
+    missing: 'Cannot limit: ',
+    count: (n: number, bidding: number) => `${many(n, 'provider')}, of which ${bidding} bid`,
+    filter: 'Search by address or attribute',
+    nothing: 'No provider is like that.',
+  },
+
+  editor: {
+    label: 'SDL',
+    template: 'Begin with',
+    own: 'your own file',
+    open: 'Open a file',
+    valid: 'The file is good.',
+    faults: (n: number) => many(n, 'fault'),
+    warnings: (n: number) => many(n, 'warning'),
+    at: (line: number, column?: number) => `line ${line}${column ? `, column ${column}` : ''}`,
+    fix: (word: string) => `Write ${word}`,
+    large: 'The file has more than 256 KiB, which is the most.',
+    checking: 'Checking…',
+  },
+
+  deploy: {
+    title: 'New deployment',
+    steps: ['SDL', 'Price', 'Bids', 'Start', 'Running'],
+    asks: 'What it asks for',
+    later: 'Prices and bids come here once the file has no fault.',
+    replicas: (n: number) => many(n, 'replica'),
+    cores: (n: string) => `${n} ${n === '1' ? 'core' : 'cores'}`,
+    memory: (n: string) => `${n} memory`,
+    disk: (n: string) => `${n} disk`,
+    gpus: (n: number) => many(n, 'GPU'),
+    highest: 'At most you pay',
+    offers: 'What providers would take now',
+    offersOf: (n: number, name: string) => `Group ${n}, ${name}`,
+    ask: 'Ask the providers',
+    asking: 'Asking the providers…',
+    would: (n: number, of: number) => `${n} of ${many(of, 'provider')} would bid`,
+    wouldNot: 'would not: ',
+    deposit: 'Deposit',
+    depositHow: (least: string) => `Into escrow. The rent is taken from it block by block, and what is left returns when you close. At least ${least}.`,
+    depositBad: 'Write an amount such as 2plx.',
+    do: 'Put it up for bids',
+    doing: 'Waiting for the chain…',
+  },
+
+  bids: {
+    title: 'Bids',
+    waiting: 'Waiting for the first bid…',
+    since: (s: number) => `Nobody has bid for ${s} s. Ask the providers why below, raise the price, or close the deployment and have the deposit back.`,
+    group: (n: number) => `Group ${n}`,
+    cheapest: 'cheapest',
+    take: 'Take and start',
+    taking: 'Making the leases…',
+    sending: 'Sending the manifest…',
+    lacking: (n: number) => `Group ${n} has no bid yet.`,
+  },
+
+  manifest: {
+    title: 'The manifest has not come to the provider',
+    words: 'The lease runs and is paid, and nothing runs in it until its provider has the manifest: the SDL in full, of which the chain knows only the hash.',
+    paste: 'This browser does not have the SDL of this deployment. Paste the file that you deployed.',
+    send: 'Send the manifest',
+  },
+
+  lease: {
+    at: (provider: string) => `at ${provider}`,
+    starting: 'Replicas are starting…',
+    running: (n: number, of: number) => `${n} of ${of} run`,
+    ready: 'All of it runs.',
+    port: (external: number, proto: string, host: number) => `port ${external}/${proto} is port ${host} of the provider’s host`,
+    replica: (n: number) => `replica ${n}`,
+    since: 'since',
+    restarts: (n: number) => many(n, 'restart'),
+    silent: 'The provider does not say how it stands: ',
+    tabs: { logs: 'Logs', events: 'Events', shell: 'Shell', update: 'Update' },
+    inside: 'Look inside',
+    closed: (reason: string) => `This deployment is closed${reason ? `: ${reason}` : ''}.`,
+  },
+
+  money: {
+    title: 'Money',
+    spent: 'Spent so far',
+    left: 'Left in escrow',
+    lasts: 'Lasts',
+    blocks: (n: number) => many(n, 'block'),
+    topUp: 'Top up',
+    amount: 'Amount to add',
+    close: 'Close deployment',
+    closeSure: 'Close it for good',
+    closeWords: 'Everything stops at once and its disks are wiped, persistent volumes too. What is left in escrow returns to you.',
+    closing: 'Closing…',
+    low: 'The money is nearly spent: top up, or the chain ends the lease at the last paid block.',
+  },
+
+  logs: {
+    service: 'Service',
+    all: 'all services',
+    everywhere: 'all replicas',
+    follow: 'Follow',
+    none: 'Nothing was printed yet.',
+    clear: 'Clear',
+    label: 'Log lines',
+  },
+  events: { none: 'Nothing has happened yet.', label: 'Events' },
+
+  shell: {
+    open: 'Open a shell',
+    again: 'Open another shell',
+    command: 'Command',
+    label: (service: string, n: number) => `Terminal in ${service}, replica ${n}`,
+    ended: (code: number) => `The shell ended with code ${code}.`,
+    failed: (why: string) => `The shell ended: ${why}`,
+    broke: 'The connection broke.',
+    escape: 'Ctrl+Shift+E leaves the terminal by keyboard.',
+    refused: 'The shell did not open. Look whether the replica still runs, and try again.',
+  },
+
+  update: {
+    words: 'Images, commands, environments and names may change. Resources, replicas, ports and prices take a new deployment. Volumes stay.',
+    do: 'Update',
+    doing: 'Updating…',
+    done: 'The provider has the new manifest; replicas are replaced now.',
+  },
+}
+
+export type Words = typeof en
+
+const languages: Record<string, Words> = { en }
+
+export const c: Words = languages[(globalThis.navigator?.language ?? 'en').slice(0, 2)] ?? en
