@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -52,6 +53,9 @@ type Config struct {
 	Classes map[string]Class `json:"classes,omitempty"`
 	GPUs    []gpu.Device     `json:"gpus,omitempty"`                   // for sale, as "0=nvidia/h100/80Gi/sxm"
 	Unknown bool             `json:"gpu_unsupported_driver,omitempty"` // go on with a driver that the sandbox does not know
+	IPPool  []netip.Prefix   `json:"ip_pool,omitempty"`                // public addresses for lease, every one of them
+	IPLink  string           `json:"ip_interface,omitempty"`           // that takes them on
+	IPOut   bool             `json:"ip_outgoing,omitempty"`            // what a lease sends comes from its address
 	Private bool             `json:"private_registries,omitempty"`     // images may come from private addresses, over plain HTTP
 
 	Webhooks []alert.Hook `json:"webhooks,omitempty"` // that are told what an operator should know
@@ -71,6 +75,9 @@ func (c Config) Capacity() inventory.Amounts {
 	a := inventory.Amounts{CPU: c.CPU, Memory: c.Memory, Storage: map[string]int64{"": c.Storage}}
 	for name, class := range c.Classes {
 		a.Storage[name] = class.Size
+	}
+	for _, p := range c.IPPool {
+		a.IPs += 1 << (32 - p.Bits())
 	}
 	for _, d := range c.GPUs {
 		if a.GPUs == nil {

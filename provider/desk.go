@@ -140,8 +140,9 @@ func (d *Daemon) adopt(ctx context.Context, id market.BidID, spec market.GroupSp
 	r := &lease.Record{ID: id.String(), Hash: m.Hash().String(), Group: m[i], Claim: inventory.Of(spec, d.o.Overhead)}
 	var before []lease.Port
 	var devices []lease.Device
+	var addresses []lease.Address
 	if had := k.keeper.Record(); had != nil {
-		before, devices = had.Ports, had.GPUs
+		before, devices, addresses = had.Ports, had.GPUs, had.Addresses
 		if had.Hash == r.Hash {
 			return nil // it runs
 		}
@@ -157,6 +158,9 @@ func (d *Daemon) adopt(ctx context.Context, id market.BidID, spec market.GroupSp
 		if err := d.assign(ctx, id, r, devices); err != nil {
 			return err
 		}
+	}
+	if err := d.lend(id.Owner, r, addresses); err != nil {
+		return err
 	}
 	if err := d.books.Put(r); err != nil {
 		d.written(err)
@@ -232,7 +236,7 @@ func (d *Daemon) Lease(_ context.Context, id market.BidID) (api.LeaseStatus, err
 				one.Ports = append(one.Ports, p)
 			}
 		}
-		one.URLs = d.urls(r, service)
+		one.URLs, one.Addresses = d.urls(r, service), addresses(r, service)
 		for _, replica := range replicas {
 			if replica.ID.Service != service.Name || replica.ID.Replica >= one.Total {
 				continue
@@ -260,6 +264,19 @@ func (d *Daemon) replica(r lease.Replica) api.Replica {
 		}
 	}
 	return out
+}
+
+// addresses are the ports of leased addresses that lead to a service.
+func addresses(r *lease.Record, s manifest.Service) []api.Address {
+	var all []api.Address
+	for _, e := range s.Expose {
+		for _, a := range r.Addresses {
+			if e.Global && e.IP == a.Endpoint {
+				all = append(all, api.Address{Endpoint: a.Endpoint, IP: a.IP, Port: uint16(e.External()), UDP: e.Proto == "UDP"})
+			}
+		}
+	}
+	return all
 }
 
 // urls are where the world finds a service by the ingress.

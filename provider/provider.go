@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -52,6 +53,8 @@ type Options struct {
 	Prices   price.Pricer
 	Capacity inventory.Amounts // for sale
 	GPUs     []sandbox.GPU     // the devices that Capacity counts
+
+	Addresses []netip.Prefix // for lease, those that Capacity counts
 
 	API         string // address to listen on; "" opens no API
 	Certificate tls.Certificate

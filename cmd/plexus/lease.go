@@ -47,7 +47,7 @@ shell inside.
 	}
 	l.tenantFlags(cmd)
 	cmd.PersistentFlags().Uint32Var(&l.gseq, "group", 0, "number of the group (default all, or the only one)")
-	cmd.AddCommand(l.statusCmd(), l.logsCmd(), l.eventsCmd(), l.execCmd(), l.shellCmd(), l.migrateHostCmd())
+	cmd.AddCommand(l.statusCmd(), l.logsCmd(), l.eventsCmd(), l.execCmd(), l.shellCmd(), l.migrateHostCmd(), l.migrateCmd())
 	return cmd
 }
 
@@ -81,6 +81,13 @@ func printLease(out io.Writer, s tenant.Lease) {
 				proto = "udp"
 			}
 			fmt.Fprintf(out, "    port %d/%s is port %d of the provider's host\n", p.External, proto, p.Host)
+		}
+		for _, a := range service.Addresses {
+			proto := "tcp"
+			if a.UDP {
+				proto = "udp"
+			}
+			fmt.Fprintf(out, "    port %d/%s of %s, the address of endpoint %s\n", a.Port, proto, a.IP, a.Endpoint)
 		}
 		for _, r := range service.Replicas {
 			fmt.Fprintf(out, "    replica %d %s since %s, %d restarts, %s cores, %s memory, %s disk %s\n", r.Number, r.State,

@@ -46,6 +46,7 @@ type seller struct {
 	classes  []string
 	prices   []string
 	gpus     []string
+	pool     []string
 	offline  bool
 	dryRun   bool
 	logLevel string
@@ -105,8 +106,11 @@ is proven not to deliver. Done again, it changes both.`,
 	f.StringArrayVar(&s.classes, "class", nil, "a further class of volumes, as beta3=/mnt/nvme:500Gi; again for each")
 	f.StringArrayVar(&s.gpus, "gpu", nil, "a graphics processor for sale, as 0=nvidia/h100/80Gi/sxm, again for each; or none (default all that this machine has)")
 	f.BoolVar(&s.c.Unknown, "gpu-unsupported-driver", false, "go on with a graphics driver that the sandbox does not know")
+	f.StringSliceVar(&s.pool, "ip-pool", nil, "public addresses that tenants can lease, every one of them, as 203.0.113.16/28,203.0.113.40/32")
+	f.StringVar(&s.c.IPLink, "ip-interface", "", "the device that faces the internet, as eth0, which takes on leased addresses")
+	f.BoolVar(&s.c.IPOut, "ip-outgoing", false, "let what a lease sends come from its leased address")
 	f.StringArrayVar(&s.attrs, "attribute", nil, "what is true of this machine, as region=eu-west; again for each")
-	f.StringSliceVar(&s.prices, "price", nil, "nplx per block, as cpu=1,memory=0.5,storage=0.05,endpoint=10,gpu=20000,gpu:h100=40000: of a thousandth of a core, MiB, MiB, way in, GPU, GPU of a model")
+	f.StringSliceVar(&s.prices, "price", nil, "nplx per block, as cpu=1,memory=0.5,storage=0.05,endpoint=10,ip=1000,gpu=20000,gpu:h100=40000: of a thousandth of a core, MiB, MiB, way in, leased address, GPU, GPU of a model")
 	f.StringArrayVar(&s.c.PriceScript, "price-script", nil, "program that prices orders, in place of --price; again for each argument")
 	f.BoolVar(&s.c.Private, "private-registries", false, "let images come from private addresses and over plain HTTP")
 	f.Var(&s.deposit, "deposit", "what the provider can be slashed of (default the least that the chain takes)")
@@ -194,7 +198,7 @@ func (s *seller) decide(ctx context.Context) error {
 			return fmt.Errorf("--%s: %d are more than the %d that this machine has", f.name, *f.to, f.machine)
 		}
 	}
-	return errors.Join(s.readClasses(), s.readPrices(), s.readGPUs(ctx), s.readAttributes())
+	return errors.Join(s.readClasses(), s.readPrices(), s.readGPUs(ctx), s.readPool(), s.readAttributes())
 }
 
 func (s *seller) readClasses() error {
@@ -216,7 +220,7 @@ func (s *seller) readClasses() error {
 func (s *seller) readPrices() error {
 	s.c.Prices = price.DefaultScale()
 	rates := map[string]*market.Exact{
-		"cpu": &s.c.Prices.CPU, "memory": &s.c.Prices.Memory, "storage": &s.c.Prices.Storage, "endpoint": &s.c.Prices.Endpoint, "gpu": &s.c.Prices.GPU,
+		"cpu": &s.c.Prices.CPU, "memory": &s.c.Prices.Memory, "storage": &s.c.Prices.Storage, "endpoint": &s.c.Prices.Endpoint, "gpu": &s.c.Prices.GPU, "ip": &s.c.Prices.IP,
 	}
 	for _, text := range s.prices {
 		name, amount, _ := strings.Cut(text, "=")
@@ -233,7 +237,7 @@ func (s *seller) readPrices() error {
 			continue
 		}
 		if !ok {
-			return fmt.Errorf("--price %q: want cpu, memory, storage, endpoint, gpu or gpu:MODEL, = and nplx per block", text)
+			return fmt.Errorf("--price %q: want cpu, memory, storage, endpoint, ip, gpu or gpu:MODEL, = and nplx per block", text)
 		}
 		if err := to.UnmarshalText([]byte(amount)); err != nil {
 			return fmt.Errorf("--price %q: %w", text, err)
@@ -352,7 +356,7 @@ func (s *seller) run(cmd *cobra.Command) error {
 		API: c.Listen, Certificate: certificate, Ingress: c.Ingress, Domain: c.Domain, IngressURL: c.IngressURL, Ports: c.Ports,
 		IngressTLS: c.IngressTLS, TLSFile: c.TLSFile, TLSKey: c.TLSKey, ACME: c.ACME, Redirect: c.Redirect,
 		Metrics: s.metrics, Webhooks: c.Webhooks,
-		Prices: c.Prices, Capacity: c.Capacity(), GPUs: c.Devices(), DryRun: s.dryRun, Log: log,
+		Prices: c.Prices, Capacity: c.Capacity(), GPUs: c.Devices(), Addresses: c.IPPool, DryRun: s.dryRun, Log: log,
 	}
 	if len(c.PriceScript) > 0 {
 		o.Prices = price.NewScript(c.PriceScript, 0)
@@ -394,7 +398,7 @@ func openEngine(c provider.Config, dir string) (*oci.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := oci.Options{Dir: dir, Classes: map[string]string{}, Network: network.Options{}}
+	o := oci.Options{Dir: dir, Classes: map[string]string{}, Network: network.Options{Addresses: c.IPPool, Interface: c.IPLink, Outgoing: c.IPOut}}
 	for name, class := range c.Classes {
 		o.Classes[name] = class.Dir
 	}

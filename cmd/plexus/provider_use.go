@@ -35,6 +35,9 @@ func shares(s api.Status) []share {
 		}
 		all = append(all, share{name, s.Capacity.Storage[class], s.Free.Storage[class], s.Sold.Storage[class], s.Used.Storage[class], true, bytesize})
 	}
+	if s.Capacity.IPs > 0 {
+		all = append(all, share{"addresses", s.Capacity.IPs, s.Free.IPs, s.Sold.IPs, 0, false, func(n uint64) string { return fmt.Sprint(n) }})
+	}
 	return all
 }
 

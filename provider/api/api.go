@@ -12,6 +12,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/plexus-network/plexus/market"
@@ -43,6 +44,9 @@ type Desk interface {
 	// Migrate has names that several of an owner's leases accept lead to one of
 	// them. It is [ErrMismatch] if that lease does not accept them.
 	Migrate(ctx context.Context, id market.BidID, hosts []string) error
+	// MigrateIP exchanges the addresses that two leases of one owner have for an
+	// endpoint. It is [ErrNoLease], or [ErrMismatch] where they cannot.
+	MigrateIP(ctx context.Context, from, to market.BidID, endpoint string) error
 	// Keeper returns who keeps a lease running, or [ErrNoLease].
 	Keeper(id market.BidID) (*lease.Keeper, error)
 	// Past returns a lease that has ended and is not forgotten, or [ErrNoLease].
@@ -103,6 +107,16 @@ type Service struct {
 	URLs     []string     `json:"urls,omitempty"`  // by the provider's ingress
 	Ports    []lease.Port `json:"ports,omitempty"` // of the provider's host
 	Replicas []Replica    `json:"replicas"`
+
+	Addresses []Address `json:"addresses,omitempty"` // leased ones, and their ports
+}
+
+// Address is a port of a leased address.
+type Address struct {
+	Endpoint string     `json:"endpoint"` // as the SDL names it
+	IP       netip.Addr `json:"ip"`
+	Port     uint16     `json:"port"`
+	UDP      bool       `json:"udp"`
 }
 
 // Replica is how a replica of a service stands.

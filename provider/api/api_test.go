@@ -80,6 +80,16 @@ func (d *desk) Lease(_ context.Context, id market.BidID) (api.LeaseStatus, error
 	return api.LeaseStatus{ID: id.String(), Ready: true}, nil
 }
 
+func (d *desk) MigrateIP(_ context.Context, from, to market.BidID, endpoint string) error {
+	if _, err := d.Keeper(from); err != nil {
+		return err
+	}
+	if endpoint != "front" || to.DSeq != 4 {
+		return fmt.Errorf("%w: endpoint %s to %v", api.ErrMismatch, endpoint, to)
+	}
+	return nil
+}
+
 func (d *desk) Keeper(id market.BidID) (*lease.Keeper, error) {
 	if id != d.id {
 		return nil, fmt.Errorf("%w: %v", api.ErrNoLease, id)
@@ -396,6 +406,32 @@ func TestLogsOfEarlierRunsAndOfTheEnded(t *testing.T) {
 	for e, err := range c.Events(t.Context(), ended, true) {
 		if err != nil || e.Kind != "closed" || e.Number != 1 {
 			t.Errorf("events of a lease that ended: %+v, %v", e, err)
+		}
+	}
+}
+
+func TestMigrateIPNeedsItsScopeForBothDeployments(t *testing.T) {
+	s := open(t)
+	to := s.desk.id
+	to.DSeq = 4
+	stranger := to
+	stranger.Owner = "plx1stranger"
+	for name, c := range map[string]struct {
+		leases   pass.Leases
+		to       market.BidID
+		endpoint string
+		want     error
+	}{
+		"full":          {pass.Leases{}, to, "front", nil},
+		"scoped":        {pass.Leases{Access: "scoped", Scope: []pass.Scope{pass.MigrateIP}}, to, "front", nil},
+		"other scope":   {pass.Leases{Access: "scoped", Scope: []pass.Scope{pass.Status, pass.Shell}}, to, "front", api.ErrDenied},
+		"one side only": {pass.Leases{DSeqs: []uint64{3}}, to, "front", api.ErrDenied},
+		"both sides":    {pass.Leases{DSeqs: []uint64{3, 4}}, to, "front", nil},
+		"to another's":  {pass.Leases{}, stranger, "front", api.ErrDenied},
+		"endpoint":      {pass.Leases{}, to, "back", api.ErrMismatch},
+	} {
+		if err := s.client(t, c.leases).MigrateIP(t.Context(), s.desk.id, c.to, c.endpoint); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
 }

@@ -146,6 +146,12 @@ func (c *Client) Lease(ctx context.Context, id market.BidID) (s LeaseStatus, err
 	return s, c.call(ctx, http.MethodGet, leasePath(id, "status"), nil, &s)
 }
 
+// MigrateIP exchanges the addresses that two of the tenant's leases have for an
+// endpoint.
+func (c *Client) MigrateIP(ctx context.Context, from, to market.BidID, endpoint string) error {
+	return c.call(ctx, http.MethodPost, leasePath(from, "migrate-ip"), migration{to.String(), endpoint}, &struct{}{})
+}
+
 // A Selection is of a lease's replicas. The zero Selection is all of them.
 type Selection struct {
 	Service string

@@ -51,6 +51,7 @@ func NewServer(provider string, desk Desk, engine sandbox.Engine, log *slog.Logg
 	s.mux.HandleFunc("GET "+lease+"logs", s.logs)
 	s.mux.HandleFunc("GET "+lease+"events", s.events)
 	s.mux.HandleFunc("GET "+lease+"exec", s.exec)
+	s.mux.HandleFunc("POST "+lease+"migrate-ip", s.migrateIP)
 	return s
 }
 
@@ -156,6 +157,42 @@ func (s *Server) takeManifest(w http.ResponseWriter, r *http.Request) ([]string,
 		return nil, err
 	}
 	return s.desk.Manifest(r.Context(), c.Issuer, dseq, m)
+}
+
+// A migration is the body of a request to exchange addresses.
+type migration struct {
+	To       string `json:"to"` // a lease
+	Endpoint string `json:"endpoint"`
+}
+
+func (s *Server) migrateIP(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, map[string]any{}, s.exchange(w, r))
+}
+
+func (s *Server) exchange(w http.ResponseWriter, r *http.Request) error {
+	from, err := s.asked(r, pass.MigrateIP)
+	if err != nil {
+		return err
+	}
+	var m migration
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&m); err != nil {
+		return fmt.Errorf("where the address goes: %w", err)
+	}
+	to, err := market.ParseBidID(m.To)
+	if err != nil {
+		return err
+	}
+	c, err := s.bearer(r)
+	if err != nil {
+		return err
+	}
+	if to.Owner != c.Issuer {
+		return fmt.Errorf("%w: lease %v is not of %s", ErrDenied, to, c.Issuer)
+	}
+	if err := c.Allow(pass.MigrateIP, to.DSeq, ""); err != nil {
+		return err
+	}
+	return s.desk.MigrateIP(r.Context(), from, to, m.Endpoint)
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {

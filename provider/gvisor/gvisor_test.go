@@ -7,6 +7,7 @@ import (
 
 	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/gvisor"
+	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/runc"
 	"github.com/plexus-network/plexus/provider/sandbox/sandboxtest"
@@ -93,4 +94,15 @@ func openGPUs(t testing.TB, dir string, k *gpu.Kit) sandboxtest.Closer {
 func TestGPUs(t *testing.T) {
 	warden(t)
 	sandboxtest.GPUs(t, openGPUs)
+}
+
+func TestAddresses(t *testing.T) {
+	warden(t)
+	sandboxtest.Addresses(t, func(t testing.TB, dir string, o network.Options) sandboxtest.Closer {
+		e, err := gvisor.Open(oci.Options{Dir: dir, Network: o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	})
 }

@@ -138,3 +138,22 @@ func TestGPUsAreNeverPromisedTwice(t *testing.T) {
 		}
 	})
 }
+
+func TestAddressesCountOncePerEndpoint(t *testing.T) {
+	u := unit(1, 1, 3)
+	for _, e := range []market.Endpoint{{Kind: market.LeasedIP, Sequence: 1}, {Kind: market.LeasedIP, Sequence: 1}, {Kind: market.LeasedIP, Sequence: 2}, {Kind: market.RandomPort}} {
+		u.Resources.Endpoints = append(u.Resources.Endpoints, e)
+	}
+	claim := Of(market.GroupSpec{Units: []market.ResourceUnit{u, u}}, 0)
+	if claim.IPs != 2 {
+		t.Errorf("it takes %d addresses, want 2", claim.IPs)
+	}
+	i := New(Amounts{CPU: 100, Memory: 100, IPs: 3})
+	if err := i.Claim("a", claim); err != nil {
+		t.Fatal(err)
+	}
+	var short *Shortage
+	if err := i.Claim("b", claim); !errors.As(err, &short) || short.Resource != "ip addresses" || short.Free != 1 {
+		t.Errorf("claiming two of one: %v", err)
+	}
+}

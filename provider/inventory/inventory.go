@@ -27,6 +27,8 @@ type Amounts struct {
 	// GPUs tells them apart by kind, as vendor/nvidia/model/h100/ram/80Gi/interface/sxm.
 	GPUs map[string]int64 `json:"gpus,omitempty"`
 
+	IPs int64 `json:"ips,omitempty"` // addresses for lease
+
 	// Storage is in bytes by class. The class "" is the disk of ephemeral
 	// storage, on which the class "default" lies too.
 	Storage map[string]int64 `json:"storage"`
@@ -63,6 +65,7 @@ func Of(spec market.GroupSpec, overhead int64) Amounts {
 // names the one kind of GPU that it gives, see [Inventory.Offer].
 func OfOffers(offers []market.Offer, overhead int64) Amounts {
 	sum := Amounts{Storage: map[string]int64{}}
+	addresses := map[uint32]bool{}
 	for _, o := range offers {
 		n, r := int64(o.Count), o.Resources
 		sum.CPU = add(sum.CPU, times(whole(r.CPU.Units), n))
@@ -71,6 +74,12 @@ func OfOffers(offers []market.Offer, overhead int64) Amounts {
 			sum.GPU = add(sum.GPU, gpus)
 			if len(r.GPU.Attributes) == 1 {
 				sum.GPUs = merge(sum.GPUs, map[string]int64{r.GPU.Attributes[0].Key: gpus})
+			}
+		}
+		for _, e := range r.Endpoints {
+			if e.Kind == market.LeasedIP && !addresses[e.Sequence] {
+				addresses[e.Sequence] = true // its ports, and all replicas, share one
+				sum.IPs++
 			}
 		}
 		for _, v := range r.Storage {
@@ -87,7 +96,7 @@ func OfOffers(offers []market.Offer, overhead int64) Amounts {
 
 // Plus returns the sums of a and b.
 func (a Amounts) Plus(b Amounts) Amounts {
-	sum := Amounts{CPU: add(a.CPU, b.CPU), Memory: add(a.Memory, b.Memory), GPU: add(a.GPU, b.GPU), GPUs: merge(a.GPUs, b.GPUs)}
+	sum := Amounts{CPU: add(a.CPU, b.CPU), Memory: add(a.Memory, b.Memory), GPU: add(a.GPU, b.GPU), GPUs: merge(a.GPUs, b.GPUs), IPs: add(a.IPs, b.IPs)}
 	if sum.Storage = merge(a.Storage, b.Storage); sum.Storage == nil {
 		sum.Storage = map[string]int64{}
 	}
@@ -110,7 +119,7 @@ func merge(a, b map[string]int64) map[string]int64 {
 
 // less returns a − b, below 0 where b is the greater.
 func (a Amounts) less(b Amounts) Amounts {
-	left := Amounts{CPU: a.CPU - b.CPU, Memory: a.Memory - b.Memory, GPU: a.GPU - b.GPU, GPUs: maps.Clone(a.GPUs), Storage: maps.Clone(a.Storage)}
+	left := Amounts{CPU: a.CPU - b.CPU, Memory: a.Memory - b.Memory, GPU: a.GPU - b.GPU, GPUs: maps.Clone(a.GPUs), IPs: a.IPs - b.IPs, Storage: maps.Clone(a.Storage)}
 	for kind, n := range b.GPUs {
 		if _, has := left.GPUs[kind]; has { // of a kind that is no longer sold, there is none to be left
 			left.GPUs[kind] -= n
@@ -127,7 +136,7 @@ func (a Amounts) less(b Amounts) Amounts {
 
 // A Shortage tells what there is too little of. It is an error.
 type Shortage struct {
-	Resource   string // "cpu", "memory", "gpu", "gpu X", "storage", or "storage of class X"
+	Resource   string // "cpu", "memory", "gpu", "gpu X", "ip addresses", "storage", or "storage of class X"
 	Want, Free int64  // thousandths of a core, bytes, or pieces
 }
 
@@ -145,6 +154,8 @@ func fit(want, free Amounts) error {
 		return &Shortage{"memory", want.Memory, free.Memory}
 	case want.GPU > max(free.GPU, 0):
 		return &Shortage{"gpu", want.GPU, free.GPU}
+	case want.IPs > max(free.IPs, 0):
+		return &Shortage{"ip addresses", want.IPs, free.IPs}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(want.GPUs)) {
 		if want.GPUs[kind] > max(free.GPUs[kind], 0) {
@@ -226,7 +237,7 @@ func (i *Inventory) Free() Amounts {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	free := i.free()
-	free.CPU, free.Memory, free.GPU = max(free.CPU, 0), max(free.Memory, 0), max(free.GPU, 0)
+	free.CPU, free.Memory, free.GPU, free.IPs = max(free.CPU, 0), max(free.Memory, 0), max(free.GPU, 0), max(free.IPs, 0)
 	for _, left := range []map[string]int64{free.GPUs, free.Storage} {
 		for name, n := range left {
 			left[name] = max(n, 0)

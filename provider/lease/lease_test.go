@@ -283,9 +283,6 @@ func TestServable(t *testing.T) {
 		"arch": {func(u *market.ResourceUnit) {
 			u.Resources.CPU.Attributes = market.Attributes{{Key: "arch", Value: "vax"}}
 		}, "vax"},
-		"ip": {func(u *market.ResourceUnit) {
-			u.Resources.Endpoints = []market.Endpoint{{Kind: market.LeasedIP}}
-		}, "address"},
 		"class": {func(u *market.ResourceUnit) {
 			u.Resources.Storage[0].Attributes = market.Attributes{{Key: "class", Value: "beta1"}, {Key: "persistent", Value: "true"}}
 		}, "beta1"},
@@ -318,5 +315,33 @@ func TestBooksKeepTheRestBesideADamagedRecord(t *testing.T) {
 	}
 	if all, _ := books.All(); len(all) != 0 {
 		t.Errorf("%d records after the delete", len(all))
+	}
+}
+
+// imagesOf are those of services.
+func imagesOf(t *testing.T, services ...string) map[string]image.Image {
+	t.Helper()
+	all := map[string]image.Image{}
+	for _, s := range services {
+		i, err := (&pulls{}).Pull(t.Context(), s, image.Credentials{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[s] = i
+	}
+	return all
+}
+
+func TestPlanWantsTheDevicesThatWerePutAside(t *testing.T) {
+	s := service("web", 2)
+	s.Resources.GPU = market.GPU{Units: 1, Attributes: market.Attributes{{Key: "vendor/nvidia/model/h100", Value: "true"}}}
+	r := record("a", s)
+	if _, err := lease.Plan(r, imagesOf(t, "web"), ""); !errors.Is(err, sandbox.ErrInvalid) {
+		t.Errorf("without devices: %v", err)
+	}
+	r.GPUs = []lease.Device{{Service: "web", Replica: 0, GPU: sandbox.GPU{Number: 3}}, {Service: "web", Replica: 1, GPU: sandbox.GPU{Number: 5}}}
+	all, err := lease.Plan(r, imagesOf(t, "web"), "")
+	if err != nil || len(all) != 2 || all[0].GPUs[0].Number != 3 || all[1].GPUs[0].Number != 5 {
+		t.Errorf("planned %+v, %v", all, err)
 	}
 }

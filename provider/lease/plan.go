@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"github.com/plexus-network/plexus/market"
@@ -35,11 +36,6 @@ func Servable(g market.GroupSpec, classes map[string]int64) error {
 		}
 		if arch, ok := r.CPU.Attributes.Get("arch"); ok && arch != runtime.GOARCH {
 			return fmt.Errorf("%w: it asks for processors of kind %s; these are %s", ErrUnservable, arch, runtime.GOARCH)
-		}
-		for _, e := range r.Endpoints {
-			if e.Kind == market.LeasedIP {
-				return fmt.Errorf("%w: it asks for an address of its own", ErrUnservable)
-			}
 		}
 		for _, v := range r.Storage {
 			class, persistent, _ := inventory.Volume(v)
@@ -142,6 +138,14 @@ func ports(r *Record, s manifest.Service, n int) []sandbox.Port {
 	for _, p := range r.Ports {
 		if p.Service == s.Name && p.Replica == n {
 			all = append(all, sandbox.Port{Container: p.Container, Host: p.Host, UDP: p.UDP})
+		}
+	}
+	for _, e := range s.Expose {
+		for _, a := range r.Addresses {
+			p := sandbox.Port{Container: uint16(e.Port), Host: uint16(e.External()), UDP: e.Proto == "UDP", IP: a.IP}
+			if e.Global && e.IP == a.Endpoint && !slices.Contains(all, p) {
+				all = append(all, p)
+			}
 		}
 	}
 	return all

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,6 +37,14 @@ type Record struct {
 	Images map[string]string `json:"images"` // service to the digest that its image had when it was first pulled
 	Ports  []Port            `json:"ports"`  // that are published
 	GPUs   []Device          `json:"gpus,omitempty"`
+
+	Addresses []Address `json:"addresses,omitempty"` // that it has leased
+}
+
+// An Address is a public one that a lease has for one of its endpoints.
+type Address struct {
+	Endpoint string     `json:"endpoint"` // as the SDL names it
+	IP       netip.Addr `json:"ip"`
 }
 
 // A Device is a graphics processor of the provider's machine that a replica

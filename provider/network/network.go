@@ -23,6 +23,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -38,28 +39,41 @@ type Options struct {
 	// Pool is cut into networks of 254 addresses, one per lease; the zero
 	// Pool means 10.64.0.0/10, which is room for 16,384 leases.
 	Pool netip.Prefix
+
+	// Addresses are public ones that leases can have for themselves, and
+	// Interface is the device that takes them on while they do. Outgoing has a
+	// replica's own connections come from its lease's address.
+	Addresses []netip.Prefix
+	Interface string
+	Outgoing  bool
 }
 
 // A Switch is the networks of one engine's leases.
 type Switch struct {
 	prefix string
 	pool   netip.Prefix
+	public Options // Addresses, Interface and Outgoing
 
 	mu       sync.Mutex
 	leases   map[int]bool
-	forwards map[Forward]netip.AddrPort
+	forwards Forwards
 }
 
 // A Forward is a port of this machine that is passed on to a replica.
 type Forward struct {
+	IP   netip.Addr // a leased address; the zero Addr means all of the machine's own
 	Port uint16
 	UDP  bool
 }
 
+// Forwards tell who is behind each port: one replica, or for a leased address
+// also several of one lease, which take turns.
+type Forwards map[Forward][]netip.AddrPort
+
 // New prepares this machine for networks, and sets the rules for those that
 // [Switch.Restore] is told of and no others.
 func New(o Options) (*Switch, error) {
-	s := &Switch{prefix: o.Prefix, pool: o.Pool, leases: map[int]bool{}, forwards: map[Forward]netip.AddrPort{}}
+	s := &Switch{prefix: o.Prefix, pool: o.Pool, public: o, leases: map[int]bool{}, forwards: Forwards{}}
 	if s.prefix == "" {
 		s.prefix = "plx"
 	}
@@ -72,6 +86,11 @@ func New(o Options) (*Switch, error) {
 	if !s.pool.Addr().Is4() || s.pool.Bits() > 24 || s.pool != s.pool.Masked() {
 		return nil, fmt.Errorf("network: the pool %s is no IPv4 network of at least 256 addresses", s.pool)
 	}
+	for _, a := range o.Addresses {
+		if !a.Addr().Is4() || a != a.Masked() || o.Interface == "" {
+			return nil, fmt.Errorf("network: addresses for lease %s on the interface %q: want an IPv4 network, as 203.0.113.16/28, and the device that faces the internet", a, o.Interface)
+		}
+	}
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
 		return nil, fmt.Errorf("network: allow forwarding: %w", err)
 	}
@@ -83,15 +102,13 @@ func (s *Switch) Size() int { return 1 << (24 - s.pool.Bits()) }
 
 // Restore takes up networks and forwards that an earlier process made, and
 // replaces the rules by those for them.
-func (s *Switch) Restore(leases []int, forwards map[Forward]netip.AddrPort) error {
+func (s *Switch) Restore(leases []int, forwards Forwards) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, lease := range leases {
 		s.leases[lease] = true
 	}
-	for f, to := range forwards {
-		s.forwards[f] = to
-	}
+	maps.Copy(s.forwards, forwards)
 	return s.apply()
 }
 
@@ -118,7 +135,7 @@ func (s *Switch) veth(lease, host int) string { return fmt.Sprintf("%s%dv%d", s.
 // Open makes a lease's network, and passes ports of this machine on to its
 // replicas. A network that is there is mended. A port that is passed on
 // elsewhere already is an error, and then none is.
-func (s *Switch) Open(lease int, forwards map[Forward]netip.AddrPort) error {
+func (s *Switch) Open(lease int, forwards Forwards) error {
 	name := s.bridge(lease)
 	link, err := netlink.LinkByName(name)
 	var absent netlink.LinkNotFoundError
@@ -154,38 +171,67 @@ func (s *Switch) Close(lease int) error {
 	err := deleteLink(s.bridge(lease))
 	return errors.Join(err, s.change(func() {
 		delete(s.leases, lease)
-		for f, to := range s.forwards {
-			if s.Network(lease).Contains(to.Addr()) {
-				delete(s.forwards, f)
-			}
-		}
+		s.forget(s.Network(lease).Contains)
 	}))
 }
 
 // admit sets the rules for a lease and its forwards.
-func (s *Switch) admit(lease int, forwards map[Forward]netip.AddrPort) error {
+func (s *Switch) admit(lease int, forwards Forwards) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for f, to := range forwards {
-		if was, taken := s.forwards[f]; taken && was != to {
-			return fmt.Errorf("network: port %d of this machine is another workload's", f.Port)
+		for _, was := range s.forwards[f] {
+			if !slices.Contains(to, was) && (!f.IP.IsValid() || !together(was, to[0])) {
+				return fmt.Errorf("network: port %d of %s is another workload's", f.Port, f.where())
+			}
+		}
+	}
+	for f, to := range forwards {
+		for _, t := range to {
+			if !slices.Contains(s.forwards[f], t) {
+				s.forwards[f] = append(slices.Clip(s.forwards[f]), t)
+			}
 		}
 	}
 	s.leases[lease] = true
-	maps.Copy(s.forwards, forwards)
 	return s.apply()
+}
+
+// where names the machine, or the leased address.
+func (f Forward) where() string {
+	if f.IP.IsValid() {
+		return f.IP.String()
+	}
+	return "this machine"
+}
+
+// together tells whether two replicas are of one lease.
+func together(a, b netip.AddrPort) bool {
+	return netip.PrefixFrom(a.Addr(), 24).Masked() == netip.PrefixFrom(b.Addr(), 24).Masked()
 }
 
 // Withdraw takes away all forwards to an address.
 func (s *Switch) Withdraw(from netip.Addr) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := len(s.forwards)
-	maps.DeleteFunc(s.forwards, func(_ Forward, to netip.AddrPort) bool { return to.Addr() == from })
-	if len(s.forwards) == before {
+	if !s.forget(func(a netip.Addr) bool { return a == from }) {
 		return nil
 	}
 	return s.apply()
+}
+
+// forget drops forwards to some addresses, and tells whether there were any.
+// The caller holds s.mu.
+func (s *Switch) forget(gone func(netip.Addr) bool) bool {
+	any := false
+	for f, to := range s.forwards {
+		left := slices.DeleteFunc(slices.Clone(to), func(t netip.AddrPort) bool { return gone(t.Addr()) })
+		any = any || len(left) < len(to)
+		if s.forwards[f] = left; len(left) == 0 {
+			delete(s.forwards, f)
+		}
+	}
+	return any
 }
 
 func (s *Switch) change(edit func()) error {

@@ -48,3 +48,42 @@ func TestElements(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestLeasedAddressesLeadToTheirReplicasInTurns(t *testing.T) {
+	ip, low := netip.MustParseAddr("203.0.113.33"), netip.MustParseAddr("203.0.113.32")
+	one, two := netip.MustParseAddrPort("10.64.0.2:8080"), netip.MustParseAddrPort("10.64.0.3:8080")
+	s := &Switch{public: Options{Outgoing: true}, forwards: Forwards{
+		{IP: ip, Port: 80}: {one, two}, {IP: low, Port: 53, UDP: true}: {netip.AddrPortFrom(one.Addr(), 53)}, {Port: 30000}: {one},
+	}}
+	p := s.leased()
+	want := "\t\tiifname != @leases ip daddr 203.0.113.32 meta l4proto udp th dport 53 dnat ip to numgen inc mod 1 map { 0 : 10.64.0.2 . 53 }\n" +
+		"\t\tiifname != @leases ip daddr 203.0.113.33 meta l4proto tcp th dport 80 dnat ip to numgen inc mod 2 map { 0 : 10.64.0.2 . 8080, 1 : 10.64.0.3 . 8080 }\n"
+	if p.rules != want {
+		t.Errorf("rules\n%swant\n%s", p.rules, want)
+	}
+	if got := strings.Join(p.outgoing, ", "); got != "10.64.0.2 : 203.0.113.32, 10.64.0.3 : 203.0.113.33" {
+		t.Errorf("connections come from %s", got)
+	}
+	if got := strings.Join(p.addresses, " "); got != "203.0.113.32 203.0.113.33" {
+		t.Errorf("addresses %s", got)
+	}
+	s.public.Outgoing = false
+	if p := s.leased(); len(p.outgoing) > 0 {
+		t.Errorf("connections come from %q, though nobody asked for it", p.outgoing)
+	}
+	if err := s.takeOn(); err == nil || !strings.Contains(err.Error(), "no interface") {
+		t.Errorf("without an interface: %v", err)
+	}
+}
+
+func TestNewRefusesBadAddresses(t *testing.T) {
+	for _, o := range []Options{
+		{Addresses: []netip.Prefix{netip.MustParsePrefix("203.0.113.32/28")}},
+		{Addresses: []netip.Prefix{netip.MustParsePrefix("203.0.113.33/28")}, Interface: "lo"},
+		{Addresses: []netip.Prefix{netip.MustParsePrefix("2001:db8::/120")}, Interface: "lo"},
+	} {
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), "addresses for lease") {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}

@@ -33,6 +33,8 @@ table inet %[1]s {
 	set within { type ifname . ifname; %[7]s }
 	set neighbours { type ipv4_addr; flags interval; auto-merge; %[4]s }
 	map ports { type inet_proto . inet_service : ipv4_addr . inet_service; %[5]s }
+	set addresses { type ipv4_addr; %[8]s }
+	map outgoing { type ipv4_addr : ipv4_addr; %[10]s }
 	chain forward {
 		type filter hook forward priority filter - 10; policy accept;
 		iifname . oifname @within accept
@@ -55,13 +57,15 @@ table inet %[1]s {
 		type filter hook input priority filter - 10; policy accept;
 		iifname @leases ct state established,related accept
 		iifname @leases counter drop
+		iifname != "lo" ip daddr @addresses meta l4proto != icmp counter drop
 	}
 	chain prerouting {
 		type nat hook prerouting priority dstnat; policy accept;
-		iifname != @leases fib daddr type local dnat ip to meta l4proto . th dport map @ports
+%[9]s		iifname != @leases ip daddr != @addresses fib daddr type local dnat ip to meta l4proto . th dport map @ports
 	}
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
+		iifname @leases oifname != @leases snat ip to ip saddr map @outgoing
 		iifname @leases oifname != @leases masquerade
 	}
 }
@@ -76,18 +80,29 @@ func (s *Switch) apply() error {
 		sources = append(sources, fmt.Sprintf("%q . %s", s.bridge(lease), s.Network(lease)))
 	}
 	for f, to := range s.forwards {
-		protocol := "tcp"
-		if f.UDP {
-			protocol = "udp"
+		if !f.IP.IsValid() {
+			ports = append(ports, fmt.Sprintf("%s . %d : %s . %d", f.protocol(), f.Port, to[0].Addr(), to[0].Port()))
 		}
-		ports = append(ports, fmt.Sprintf("%s . %d : %s . %d", protocol, f.Port, to.Addr(), to.Port()))
 	}
 	slices.Sort(ports)
 	neighbours, err := s.neighbours()
 	if err != nil {
 		return err
 	}
-	return nft(fmt.Sprintf(rules, s.prefix, elements(leases), elements(sources), elements(neighbours), elements(ports), closed, elements(within)))
+	public := s.leased()
+	// An address is never this machine's without the rules for it.
+	if err := nft(fmt.Sprintf(rules, s.prefix, elements(leases), elements(sources), elements(neighbours), elements(ports), closed, elements(within),
+		elements(public.addresses), public.rules, elements(public.outgoing))); err != nil {
+		return err
+	}
+	return s.takeOn()
+}
+
+func (f Forward) protocol() string {
+	if f.UDP {
+		return "udp"
+	}
+	return "tcp"
 }
 
 func elements(list []string) string {

@@ -183,11 +183,11 @@ func (e *Engine) write(b booking) error {
 }
 
 // forwards are the ports of this machine that w wants.
-func (e *Engine) forwards(w sandbox.Workload, to netip.Addr) map[network.Forward]netip.AddrPort {
-	all := map[network.Forward]netip.AddrPort{}
+func (e *Engine) forwards(w sandbox.Workload, to netip.Addr) network.Forwards {
+	all := network.Forwards{}
 	for _, p := range w.Ports {
 		if p.Host != 0 {
-			all[network.Forward{Port: p.Host, UDP: p.UDP}] = netip.AddrPortFrom(to, p.Container)
+			all[network.Forward{IP: p.IP, Port: p.Host, UDP: p.UDP}] = []netip.AddrPort{netip.AddrPortFrom(to, p.Container)}
 		}
 	}
 	return all

@@ -26,6 +26,7 @@ import (
 	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/sandbox"
+	"github.com/plexus-network/plexus/provider/shim"
 )
 
 // A Runtime is a program with an OCI command line.
@@ -151,17 +152,18 @@ func (e *Engine) restore() error {
 		return err
 	}
 	var taken []int
-	forwards := map[network.Forward]netip.AddrPort{}
+	forwards := network.Forwards{}
 	for _, b := range bookings {
 		taken = append(taken, b.Number)
 		e.numbers[b.Number] = b.Lease
 		for _, name := range b.replicas() {
-			w, err := readWorkload(e.replicaDir(b.Lease, name))
-			if err != nil {
-				continue // a Start that was cut off before it began
+			dir := e.replicaDir(b.Lease, name)
+			w, err := readWorkload(dir)
+			if err != nil || !shim.Alive(dir) {
+				continue // nobody is there; a Start publishes anew
 			}
 			for f, to := range e.forwards(w, e.net.Address(b.Number, b.Hosts[name])) {
-				forwards[f] = to
+				forwards[f] = append(forwards[f], to...)
 			}
 		}
 	}

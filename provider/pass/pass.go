@@ -32,6 +32,7 @@ const (
 	Logs         Scope = "logs"
 	Events       Scope = "events"
 	Shell        Scope = "shell"
+	MigrateIP    Scope = "ip-migrate"
 )
 
 // Version is that of the claims.

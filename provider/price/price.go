@@ -32,6 +32,7 @@ type Scale struct {
 	GPU      market.Exact            `json:"gpu"`               // of one, of any model that Models does not name
 	Models   map[string]market.Exact `json:"models,omitempty"`  // of one by model, as h100
 	Endpoint market.Exact            `json:"endpoint"`          // of each way in from outside
+	IP       market.Exact            `json:"ip"`                // of each leased address, beside its ways in
 }
 
 // DefaultScale asks 1,000 nplx per block for a core, as much for 2 GiB of
@@ -45,7 +46,7 @@ func DefaultScale() Scale {
 		}
 		return e
 	}
-	return Scale{CPU: parse("1"), Memory: parse("0.5"), Storage: parse("0.05"), GPU: parse("20000"), Endpoint: parse("10")}
+	return Scale{CPU: parse("1"), Memory: parse("0.5"), Storage: parse("0.05"), GPU: parse("20000"), Endpoint: parse("10"), IP: parse("1000")}
 }
 
 // Price implements [Pricer].
@@ -59,12 +60,23 @@ func (s Scale) Price(_ context.Context, _ string, g market.GroupSpec) (market.Ex
 		sum, ok3 = sum.Add(all)
 		fits = fits && ok1 && ok2 && ok3
 	}
+	addresses := map[uint32]bool{}
 	for _, u := range g.Units {
 		r := u.Resources
 		add(s.CPU, uint64(r.CPU.Units), u.Count)
 		add(s.Memory, mebibytes(r.Memory.Size), u.Count)
 		add(s.processor(r.GPU), uint64(r.GPU.Units), u.Count)
-		add(s.Endpoint, uint64(len(r.Endpoints)), 1)
+		ways := uint64(0)
+		for _, e := range r.Endpoints {
+			switch {
+			case e.Kind != market.LeasedIP:
+				ways++
+			case !addresses[e.Sequence]:
+				addresses[e.Sequence] = true
+				add(s.IP, 1, 1)
+			}
+		}
+		add(s.Endpoint, ways, 1)
 		for _, v := range r.Storage {
 			add(s.volume(v), mebibytes(v.Size), u.Count)
 		}

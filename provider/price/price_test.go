@@ -57,6 +57,35 @@ func TestScale(t *testing.T) {
 	}
 }
 
+func TestScaleOfGPUsAndAddresses(t *testing.T) {
+	s := Scale{GPU: exact(t, "10"), Models: map[string]market.Exact{"h100": exact(t, "40"), "t4": exact(t, "2")}, Endpoint: exact(t, "3"), IP: exact(t, "1000")}
+	gpus := func(models ...string) market.GroupSpec {
+		u := market.ResourceUnit{Count: 2, Resources: market.Resources{ID: 1, GPU: market.GPU{Units: 3}}}
+		for _, m := range models {
+			u.Resources.GPU.Attributes = append(u.Resources.GPU.Attributes, market.Attribute{Key: "vendor/nvidia/model/" + m, Value: "true"})
+		}
+		return market.GroupSpec{Units: []market.ResourceUnit{u}}
+	}
+	addresses := gpus()
+	addresses.Units[0].Resources.GPU.Units = 0
+	addresses.Units[0].Resources.Endpoints = []market.Endpoint{{Kind: market.LeasedIP, Sequence: 1}, {Kind: market.RandomPort}, {Kind: market.LeasedIP, Sequence: 1}, {Kind: market.RandomPort}}
+	for name, c := range map[string]struct {
+		group market.GroupSpec
+		want  string
+	}{
+		"a model with a price":   {gpus("h100/ram/80Gi/interface/sxm"), "240"},
+		"a cheap one":            {gpus("t4/ram/16Gi"), "12"},
+		"a model without":        {gpus("a100"), "60"},
+		"the dearest of several": {gpus("t4", "h100"), "240"},
+		"any":                    {gpus(), "60"},
+		"one address, two ways":  {addresses, "1006"},
+	} {
+		if got, err := s.Price(t.Context(), "plx1", c.group); err != nil || got != exact(t, c.want) {
+			t.Errorf("%s: %v, %v, want %s", name, got, err, c.want)
+		}
+	}
+}
+
 func script(t *testing.T, text string, limit time.Duration) *Script {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "price")

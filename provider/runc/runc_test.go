@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/plexus-network/plexus/provider/gpu"
+	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/runc"
 	"github.com/plexus-network/plexus/provider/sandbox/sandboxtest"
@@ -24,6 +25,16 @@ func TestConforms(t *testing.T) { sandboxtest.Run(t, open) }
 func TestGPUs(t *testing.T) {
 	sandboxtest.GPUs(t, func(t testing.TB, dir string, k *gpu.Kit) sandboxtest.Closer {
 		e, err := runc.Open(oci.Options{Dir: dir, Shim: sandboxtest.Shim(t), GPUs: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	sandboxtest.Addresses(t, func(t testing.TB, dir string, o network.Options) sandboxtest.Closer {
+		e, err := runc.Open(oci.Options{Dir: dir, Shim: sandboxtest.Shim(t), Network: o})
 		if err != nil {
 			t.Fatal(err)
 		}

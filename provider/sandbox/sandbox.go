@@ -132,6 +132,7 @@ type Port struct {
 	Container uint16
 	Host      uint16 // that the world may connect to on this machine; 0 means the ingress alone
 	UDP       bool
+	IP        netip.Addr `json:",omitzero"` // that Host is a port of: a leased one; zero means all of this machine's own
 }
 
 // State is where a replica stands. The zero State is invalid.

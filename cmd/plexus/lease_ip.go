@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plexus-network/plexus/market"
+)
+
+// migrateCmd returns the command that hands an address on.
+func (l *lessee) migrateCmd() *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use:   "migrate-ip DSEQ --to DSEQ ENDPOINT",
+		Short: "Exchange the leased addresses of two deployments of yours",
+		Long: `Hand the address that a deployment leases for an endpoint over to another
+deployment of yours with the same provider, which gives its own for it. Their
+replicas start again. A new version of a service so takes over the old one's
+address:
+
+  plexus lease migrate-ip 7 --to 9 front`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := dseqArg(args[0])
+			if err != nil {
+				return err
+			}
+			target, err := dseqArg(to)
+			if err != nil {
+				return fmt.Errorf("--to: %w", err)
+			}
+			return l.run(cmd, func(ctx context.Context) error { return l.migrate(ctx, cmd, from, target, args[1]) })
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "number of the deployment that gets the address")
+	_ = cmd.MarkFlagRequired("to") // the flag is there
+	return cmd
+}
+
+// migrate asks the provider that both deployments have.
+func (l *lessee) migrate(ctx context.Context, cmd *cobra.Command, from, to uint64, endpoint string) error {
+	a, b, err := l.pair(ctx, from, to)
+	if err != nil {
+		return err
+	}
+	p, err := l.provider(ctx, a.Provider)
+	if err != nil {
+		return err
+	}
+	if err := p.MigrateIP(ctx, a, b, endpoint); err != nil {
+		return err
+	}
+	if asJSON(cmd) {
+		return printJSON(cmd, map[string]string{"from": a.String(), "to": b.String(), "endpoint": endpoint})
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "Deployment %d has the address of endpoint %s now, and deployment %d the other's; plexus lease status shows them.\n", to, endpoint, from)
+	return nil
+}
+
+// pair finds leases of two deployments with one provider.
+func (l *lessee) pair(ctx context.Context, from, to uint64) (a, b market.BidID, err error) {
+	mine, err := l.selected(ctx, from)
+	if err != nil {
+		return a, b, err
+	}
+	theirs, err := l.leases(ctx, to)
+	if err != nil {
+		return a, b, err
+	}
+	for _, one := range mine {
+		for _, other := range theirs {
+			if one.ID.Provider == other.ID.Provider {
+				return one.ID, other.ID, nil
+			}
+		}
+	}
+	return a, b, fmt.Errorf("deployments %d and %d have no provider in common; an address does not leave its provider", from, to)
+}
