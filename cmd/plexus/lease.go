@@ -47,7 +47,7 @@ shell inside.
 	}
 	l.tenantFlags(cmd)
 	cmd.PersistentFlags().Uint32Var(&l.gseq, "group", 0, "number of the group (default all, or the only one)")
-	cmd.AddCommand(l.statusCmd(), l.logsCmd(), l.eventsCmd(), l.execCmd(), l.shellCmd(), l.migrateHostCmd(), l.migrateCmd())
+	cmd.AddCommand(l.statusCmd(), l.logsCmd(), l.eventsCmd(), l.execCmd(), l.shellCmd(), l.migrateHostCmd(), l.migrateIPCmd())
 	return cmd
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/plexus-network/plexus/market"
 )
 
-// migrateCmd returns the command that hands an address on.
-func (l *lessee) migrateCmd() *cobra.Command {
+// migrateIPCmd returns the command that hands an address on.
+func (l *lessee) migrateIPCmd() *cobra.Command {
 	var to string
 	cmd := &cobra.Command{
 		Use:   "migrate-ip DSEQ --to DSEQ ENDPOINT",
@@ -31,7 +31,7 @@ address:
 			if err != nil {
 				return fmt.Errorf("--to: %w", err)
 			}
-			return l.run(cmd, func(ctx context.Context) error { return l.migrate(ctx, cmd, from, target, args[1]) })
+			return l.run(cmd, func(ctx context.Context) error { return l.migrateIP(ctx, cmd, from, target, args[1]) })
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "number of the deployment that gets the address")
@@ -39,13 +39,13 @@ address:
 	return cmd
 }
 
-// migrate asks the provider that both deployments have.
-func (l *lessee) migrate(ctx context.Context, cmd *cobra.Command, from, to uint64, endpoint string) error {
+// migrateIP asks the provider that both deployments have.
+func (l *lessee) migrateIP(ctx context.Context, cmd *cobra.Command, from, to uint64, endpoint string) error {
 	a, b, err := l.pair(ctx, from, to)
 	if err != nil {
 		return err
 	}
-	p, err := l.provider(ctx, a.Provider)
+	p, err := l.tenant.Provider(ctx, a.Provider)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (l *lessee) pair(ctx context.Context, from, to uint64) (a, b market.BidID, 
 	if err != nil {
 		return a, b, err
 	}
-	theirs, err := l.leases(ctx, to)
+	theirs, err := l.tenant.Leases(ctx, to)
 	if err != nil {
 		return a, b, err
 	}
