@@ -29,7 +29,7 @@ func TestProvidersEarnWhatTheyDeliver(t *testing.T) {
 			"flapping":  with(func(m *machine) { m.down = func(now time.Time) bool { return now.Minute()/7%2 == 0 } }),
 			"expensive": with(func(m *machine) { m.price = 101 }),
 			"full":      with(func(m *machine) { m.says = 0 }),
-			"baddisk":  with(func(m *machine) { m.disk = 0.1 }),
+			"baddisk":   with(func(m *machine) { m.disk = 0.1 }),
 			"faking": with(func(m *machine) {
 				m.fake = func(path string, _, answer []byte) []byte {
 					if path != exercise.PathChains {

@@ -150,9 +150,11 @@ func (m Manifest) cores() float64 { return float64(m.CPU) / 1000 }
 
 func (m Manifest) keep() time.Duration { return time.Duration(m.Keep) * time.Second }
 
+// Life is how long a probe is rented at most.
+func (m Manifest) Life() time.Duration { return m.keep() + opening(m) + measuring }
+
 // cost is the most that a lease of so many services may cost over its life,
 // with blocks of that length.
 func (m Manifest) cost(services int, block time.Duration) market.Amount {
-	life := m.keep() + opening(m) + measuring
-	return market.Amount(services) * market.Amount(m.MaxPrice) * market.Amount(life/max(block, time.Millisecond)+1)
+	return market.Amount(services) * market.Amount(m.MaxPrice) * market.Amount(m.Life()/max(block, time.Millisecond)+1)
 }

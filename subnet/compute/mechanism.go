@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -70,7 +71,7 @@ func New(manifest Manifest, options Options) (*Mechanism, error) {
 		return m, nil
 	}
 	if m.manifest.Image == "" {
-		return nil, fmt.Errorf("compute: the subnet names no image of the probe program: name one of your own by its digest")
+		return nil, errors.New("compute: the subnet names no image of the probe program: name one of your own by its digest")
 	}
 	return m, checkImage(m.manifest.Image)
 }
