@@ -281,4 +281,3 @@ func (r *Renter) Recover(ctx context.Context) error {
 
 // CloseIdle closes connections that nobody uses.
 func (r *Renter) CloseIdle() { r.client.CloseIdleConnections() }
-
