@@ -19,6 +19,7 @@ const module = "github.com/plexus-network/plexus/"
 // design and docs/map.md tell what each room is for.
 var floors = map[string]int{
 	"fixed": 0, "api": 0,
+	"templates": 0,
 	"coin": 1,
 	"yuma": 2, "market": 2, "engine": 2, "p2p": 2,
 	"chain": 3, "wallet": 3,

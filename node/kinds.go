@@ -36,6 +36,8 @@ func (r *lone) kind(ctx context.Context, o text.Options) (subnet.Mechanism, erro
 		kind, err = r.embed(ctx, s.KindParams)
 	case "open":
 		kind, err = r.openEnded(ctx, s.KindParams)
+	case "compute":
+		kind, err = r.compute(s.KindParams)
 	default:
 		kind, err = r.program(ctx, s.Kind, s.KindParams)
 	}

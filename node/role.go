@@ -42,6 +42,7 @@ type RoleOptions struct {
 	Behave  text.Behaviour   // of a miner that cheats, in tests and shows; empty is honest
 	HTTP    string           // of a validator's gateway; empty means none
 	Gateway GatewayOptions   // whom that gateway serves
+	Probes  ProbeOptions     // of a validator of a compute subnet
 	Threads int              // of the model engine; 0 means cores − 1
 
 	Accelerators []string // the model engine's back ends for graphics processors; see local.Accelerators
@@ -79,6 +80,8 @@ type lone struct {
 	params   []byte // the manifest as it is on chain
 	most     int    // bytes of an answer, on a subnet of the kind open
 	services []service
+
+	validates bool
 }
 
 // RunMiner serves a subnet as a miner until ctx ends. It waits for the account
@@ -110,6 +113,7 @@ func RunValidator(ctx context.Context, o RoleOptions) error {
 		if err != nil {
 			return err
 		}
+		r.validates = true
 		mechanism, err := r.kind(ctx, judging)
 		if err != nil {
 			return err

@@ -82,6 +82,9 @@ func readSDL(cmd *cobra.Command, file string) (*sdl.SDL, error) {
 }
 
 func (d *deployer) deploy(ctx context.Context, cmd *cobra.Command, file string) error {
+	if err := filledIn(file); err != nil {
+		return err
+	}
 	parsed, err := readSDL(cmd, file)
 	if err != nil {
 		return err
@@ -156,6 +159,9 @@ new deployment. Volumes stay.`,
 }
 
 func (d *deployer) update(ctx context.Context, cmd *cobra.Command, dseq uint64, file string) error {
+	if err := filledIn(file); err != nil {
+		return err
+	}
 	parsed, err := readSDL(cmd, file)
 	if err != nil {
 		return err

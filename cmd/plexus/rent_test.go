@@ -190,11 +190,14 @@ func (r *rental) json(into any, of string, args ...string) {
 
 // push builds the tenant's program into an image and pushes it to a registry
 // on loopback.
-func (r *rental) push() string {
+func (r *rental) push() string { return r.pushed("provider/sandbox/sandboxtest/tenant") }
+
+// pushed does so for a program of this module.
+func (r *rental) pushed(of string) string {
 	t := r.t
 	t.Helper()
 	file := filepath.Join(r.dir, "program")
-	build := exec.Command("go", "build", "-trimpath", "-o", file, "github.com/plexus-network/plexus/provider/sandbox/sandboxtest/tenant")
+	build := exec.Command("go", "build", "-trimpath", "-o", file, "github.com/plexus-network/plexus/"+of)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the tenant's program: %v\n%s", err, out)

@@ -33,6 +33,8 @@ type roleCmd struct {
 	logLevel string
 
 	accelerator string
+	probeFrom   string // name of the key that rents a compute subnet's probes
+	probeBudget coinValue
 }
 
 // newMinerCmd returns the command that serves a subnet.
@@ -54,8 +56,9 @@ With a backend, vLLM or llama.cpp's server computes and the file only tells
 tokens. Start vLLM with --max-logprobs 50. What would this machine earn, and
 would it pass? plexus miner doctor says.
 
-Subnets of the kinds embed and open are served alike; of any other kind by a
-program of yours, see docs/mechanism.md:
+Subnets of the kinds embed and open are served alike. On one of kind compute the
+account is a provider on the market (docs/compute-subnet.md). Any other kind is
+served by a program of yours, see docs/mechanism.md:
 
   plexus miner --from alice --netuid 5 --program python3 --program stamp.py`,
 		Args: cobra.NoArgs,
@@ -93,6 +96,9 @@ The account must be a staking validator with a neuron on the subnet.`,
 		},
 	}
 	c.roleFlags(cmd)
+	cmd.Flags().StringVar(&c.probeFrom, "probe-from", "", "name of the key that rents probes, on a compute subnet (default the key that signs)")
+	cmd.Flags().StringVar(&c.o.Probes.Image, "probe-image", "", "image of the probe program by digest, on a compute subnet (default the subnet's)")
+	cmd.Flags().Var(&c.probeBudget, "probe-budget", "what probes may cost in an hour, on a compute subnet (default 1plx)")
 	cmd.Flags().StringVar(&c.o.HTTP, "http", "", "address to serve users on (default none)")
 	cmd.Flags().StringVar(&c.o.Gateway.DB, "gateway-db", "", "where keys, quotas and receipts are: a path or postgres://user@host/name (default gateway.db beside the neuron's state)")
 	cmd.Flags().Int64Var(&c.o.Gateway.Anonymous, "anonymous", 20_000, "tokens per epoch for an address without a key; 0 serves nobody without one")
@@ -165,6 +171,14 @@ func (c *roleCmd) prepare(cmd *cobra.Command) error {
 	o.Actor = ledger.Actor{Key: key, For: c.behalf}
 	if o.Worker, err = workerCommand(); err != nil {
 		return err
+	}
+	if c.probeFrom != "" {
+		if o.Probes.Key, err = ring.Key(c.probeFrom); err != nil {
+			return fmt.Errorf("--probe-from: %w", err)
+		}
+	}
+	if c.probeBudget.amount != nil {
+		o.Probes.Budget = *c.probeBudget.amount
 	}
 	start := time.Now()
 	o.Say = func(what, how string) {

@@ -41,6 +41,7 @@ what they agree on.
 	add("run", newProviderCmd())
 	add("tool", newDeployCmd(), newLeaseCmd(), newProvidersCmd())
 	add("tool", newConsoleCmd())
+	add("tool", newTemplatesCmd())
 	root.AddCommand(newEngineWorkerCmd())
 	return root
 }
