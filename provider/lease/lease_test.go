@@ -3,6 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -344,4 +345,22 @@ func TestPlanWantsTheDevicesThatWerePutAside(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].GPUs[0].Number != 3 || all[1].GPUs[0].Number != 5 {
 		t.Errorf("planned %+v, %v", all, err)
 	}
+}
+
+func TestAnEngineThatDoesNotAnswerIsNoTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &memory.Engine{}
+		engine.Break(fmt.Errorf("%w: no route", sandbox.ErrUnavailable))
+		w := newWorld(t, t.TempDir(), engine, record("a", service("web", 1)))
+		defer w.stop()
+		time.Sleep(time.Hour)
+		if since := time.Since(w.keeper.Trouble()); since > 10*time.Minute {
+			t.Errorf("in trouble for %v while nobody could be asked", since)
+		}
+		engine.Break(errors.New("no such image"))
+		time.Sleep(time.Hour)
+		if since := time.Since(w.keeper.Trouble()); since < 40*time.Minute {
+			t.Errorf("in trouble for %v, want since the engine answers", since)
+		}
+	})
 }
