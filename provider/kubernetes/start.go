@@ -110,9 +110,8 @@ func (e *Engine) furnish(ctx context.Context, w sandbox.Workload) error {
 		return err
 	}
 	for _, v := range w.Volumes {
-		_, err := e.client.CoreV1().PersistentVolumeClaims(namespace(w.ID.Lease)).Create(ctx, e.volume(w.ID, v), metav1.CreateOptions{FieldManager: manager})
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("volume %s: %w", v.Name, wrote(err))
+		if err := e.disk(ctx, w.ID, v); err != nil {
+			return fmt.Errorf("volume %s: %w", v.Name, err)
 		}
 	}
 	if w.Image.Username == "" && w.Image.Password == "" {
@@ -123,6 +122,21 @@ func (e *Engine) furnish(ctx context.Context, w sandbox.Workload) error {
 		return err
 	}
 	return apply(ctx, e.client.CoreV1().Secrets(namespace(w.ID.Lease)), s)
+}
+
+// disk makes a volume, unless it is there: a quota that is full would refuse
+// even what exists.
+func (e *Engine) disk(ctx context.Context, id sandbox.ID, v sandbox.Volume) error {
+	claims, c := e.client.CoreV1().PersistentVolumeClaims(namespace(id.Lease)), e.volume(id, v)
+	_, err := claims.Get(ctx, c.Name, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		return read(err)
+	}
+	_, err = claims.Create(ctx, c, metav1.CreateOptions{FieldManager: manager})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return wrote(err)
 }
 
 // launch makes the pod, and forgets runs before the last one. The pod's name
