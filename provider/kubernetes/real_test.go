@@ -211,7 +211,7 @@ func (r *real) admit(c clients.Interface) {
 // open opens the engine as the provider's own account.
 func (r *real) open() *kubernetes.Engine {
 	c := rest.CopyConfig(r.config)
-	c.Impersonate.UserName = "system:serviceaccount:plexus:provider"
+	c.Impersonate.UserName, c.Impersonate.Groups = "system:serviceaccount:plexus:provider", []string{"system:authenticated"}
 	e, err := kubernetes.Open(kubernetes.Options{
 		Provider: providerName, Config: c, Classes: map[string]string{"beta3": "fast"}, Place: 2 * time.Second, Settling: time.Minute,
 	})
@@ -228,9 +228,14 @@ func TestARealAPIServer(t *testing.T) {
 	r.admit(c)
 	(&kubelet{client: c}).run(t, 200*time.Millisecond)
 	e := r.open()
-	report, err := e.Check(t.Context())
-	if err != nil || !strings.HasPrefix(report.Engine, "kubernetes v") {
-		t.Fatalf("report %+v, %v", report, err)
+	var report sandbox.Report
+	var err error
+	r.wait("a report", func() bool { // roles take effect when the server has seen them
+		report, err = e.Check(t.Context())
+		return err == nil
+	})
+	if !strings.HasPrefix(report.Engine, "kubernetes v") {
+		t.Fatalf("report %+v", report)
 	}
 	t.Logf("%s lacks %q", report.Engine, report.Missing)
 	db := workload("db", "serve")
