@@ -29,7 +29,6 @@ import (
 	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/image"
-	"github.com/plexus-network/plexus/provider/inventory"
 	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/price"
@@ -400,14 +399,14 @@ func (s *seller) configured() (provider.Config, tls.Certificate, error) {
 	return c, certificate, err
 }
 
-// An engine runs containers, and runs them on when it is closed.
-type engine interface {
+// A runner runs containers, and runs them on when it is closed.
+type runner interface {
 	sandbox.Engine
 	Close() error
 }
 
 // openEngine opens what runs containers for a provider's account.
-func openEngine(c provider.Config, dir, account string) (engine, error) {
+func openEngine(c provider.Config, dir, account string) (runner, error) {
 	if c.Engine == onCluster {
 		return openCluster(c, account)
 	}

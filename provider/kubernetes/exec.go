@@ -90,16 +90,16 @@ func streams(ctx context.Context, x sandbox.Exec) remotecommand.StreamOptions {
 	}
 	o := remotecommand.StreamOptions{Stdin: x.Stdin, Stdout: or(x.Stdout), Tty: x.TTY}
 	if x.TTY {
-		o.TerminalSizeQueue = &sizes{ctx: ctx, first: x.Size, more: x.Resize}
+		o.TerminalSizeQueue = &sizes{done: ctx.Done(), first: x.Size, more: x.Resize}
 	} else {
 		o.Stderr = or(x.Stderr)
 	}
 	return o
 }
 
-// sizes are those of a terminal, one after the other, until ctx ends.
+// sizes are those of a terminal, one after the other, until done.
 type sizes struct {
-	ctx   context.Context //nolint:containedctx // Next is called with none
+	done  <-chan struct{}
 	first sandbox.Size
 	more  <-chan sandbox.Size
 	begun bool
@@ -118,7 +118,7 @@ func (s *sizes) Next() *remotecommand.TerminalSize {
 			if !ok {
 				return nil
 			}
-		case <-s.ctx.Done():
+		case <-s.done:
 			return nil
 		}
 	}

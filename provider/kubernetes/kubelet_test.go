@@ -28,7 +28,7 @@ type kubelet struct {
 
 // run works until the test ends.
 func (k *kubelet) run(t *testing.T, pace time.Duration) {
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

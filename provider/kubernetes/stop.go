@@ -31,11 +31,12 @@ func (e *Engine) Stop(ctx context.Context, id sandbox.ID, _ time.Duration) error
 	if err != nil {
 		return err
 	}
-	switch s := look(r, p); s.State {
+	switch look(r, p).State {
 	case sandbox.Running:
 		err = e.expire(ctx, r)
 	case sandbox.Starting:
 		err = e.cancel(ctx, r, *p)
+	case sandbox.Exited, sandbox.Failed: // it has ended
 	}
 	if err != nil {
 		return fmt.Errorf("stop %s: %w", id, err)
