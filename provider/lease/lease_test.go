@@ -364,3 +364,17 @@ func TestAnEngineThatDoesNotAnswerIsNoTrouble(t *testing.T) {
 		}
 	})
 }
+
+func TestPlanNamesAnImageThatNobodyUnpacked(t *testing.T) {
+	s := service("web", 1)
+	s.Credentials = &manifest.Credentials{Username: "someone", Password: "secret"}
+	images := map[string]image.Image{"web": {Digest: "sha256:" + strings.Repeat("a", 64), Config: v1.Config{Cmd: []string{"/run"}, User: "nginx"}}}
+	all, err := lease.Plan(record("a", s), images, "example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sandbox.Image{Ref: "example.com/app@sha256:" + strings.Repeat("a", 64), Username: "someone", Password: "secret"}
+	if w := all[0]; w.Root != "" || w.Image != want || w.Process.User != "nginx" {
+		t.Errorf("workload %+v, want image %+v", w, want)
+	}
+}
