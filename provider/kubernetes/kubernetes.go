@@ -38,7 +38,7 @@ import (
 // DefaultRuntimeClass is the RuntimeClass of pods unless Options say another.
 const DefaultRuntimeClass = "gvisor"
 
-// NoRuntimeClass, in place of the name of a RuntimeClass, lets the cluster
+// NoRuntimeClass is a name in place of a RuntimeClass's: it lets the cluster
 // choose what runs pods. Tenants then share its kernel, as a rule.
 const NoRuntimeClass = "none"
 
