@@ -24,6 +24,11 @@ sandbox-test: warden build ; PLEXUS_SANDBOX=1 go test -count=1 ./provider/gvisor
 # What a machine with a graphics processor needs to test the sandboxes, in
 # bin/gpu: it is copied there and run as root by `bin/gpu/gpu.sh run`.
 gpu-test: ; sh provider/gvisor/gpu.sh build
+# The Kubernetes engine against a real API server, which is compiled first: 20
+# minutes of a processor and 2 GB of build cache the first time, as no root.
+test-kubernetes:
+	cd provider/kubernetes/cluster && go build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3' -o ../../../bin/cluster .
+	PLEXUS_KUBERNETES=$(CURDIR)/bin/cluster go test -count=1 -v -run RealAPI ./provider/kubernetes
 race: ; go test -race $(RACE)
 lint: ; $(TOOL) buf lint && $(TOOL) golangci-lint run --allow-parallel-runners ./...
 fmt: ; $(TOOL) gofumpt -w $$(git ls-files '*.go' | grep -v '\.pb\.')

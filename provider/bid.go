@@ -31,7 +31,7 @@ const maxSending = 16
 
 // bid bids on all open orders that this provider can serve.
 func (d *Daemon) bid(ctx context.Context, s *Snapshot) error {
-	if err := d.silent(s); err != nil {
+	if err := errors.Join(d.silent(s), d.measure(ctx)); err != nil {
 		return err
 	}
 	mine := map[market.OrderID]bool{}
@@ -78,6 +78,33 @@ func (d *Daemon) bid(ctx context.Context, s *Snapshot) error {
 		}
 	}
 	return err
+}
+
+// A cluster is an engine whose capacity is of many machines, and changes.
+type cluster interface {
+	Capacity(ctx context.Context) (inventory.Amounts, error)
+	Place(ctx context.Context, g market.GroupSpec, overhead int64) error
+}
+
+// measure has the inventory promise no more than a cluster has now.
+func (d *Daemon) measure(ctx context.Context) error {
+	c, ok := d.o.Engine.(cluster)
+	if !ok {
+		return nil
+	}
+	has, err := c.Capacity(ctx)
+	if err == nil {
+		d.inventory.Resize(d.o.Capacity.Within(has))
+	}
+	return err
+}
+
+// place tells why a group has no place on the machines of a cluster.
+func (d *Daemon) place(ctx context.Context, g market.GroupSpec) error {
+	if c, ok := d.o.Engine.(cluster); ok {
+		return c.Place(ctx, g, d.o.Overhead)
+	}
+	return nil
 }
 
 // silent tells why no bids are made at all, or nil.
@@ -136,6 +163,9 @@ func (d *Daemon) decide(ctx context.Context, s *Snapshot, o market.Order, v *opi
 	}
 	claim := inventory.OfOffers(offers, d.o.Overhead)
 	if err := d.inventory.Fits(claim); err != nil {
+		return no("resource", err)
+	}
+	if err := d.place(ctx, o.Spec); err != nil {
 		return no("resource", err)
 	}
 	denom := o.Spec.Price().Denom

@@ -46,7 +46,8 @@ type Config struct {
 	Ports      [2]uint16         `json:"ports"` // first and last that tenants may publish
 	Attributes market.Attributes `json:"attributes"`
 
-	Engine  string           `json:"engine"`  // gvisor or runc
+	Engine  string           `json:"engine"` // gvisor, runc or kubernetes
+	Cluster *Cluster         `json:"kubernetes,omitempty"`
 	CPU     int64            `json:"cpu"`     // for sale, in thousandths of a core
 	Memory  int64            `json:"memory"`  // for sale, in bytes
 	Storage int64            `json:"storage"` // for sale, in bytes
@@ -64,10 +65,21 @@ type Config struct {
 	PriceScript []string    `json:"price_script,omitempty"` // in place of prices: a program and its arguments
 }
 
-// A Class is a kind of disk that volumes may lie on.
+// A Class is a kind of disk that volumes may lie on: a folder of this machine,
+// or a StorageClass of a cluster.
 type Class struct {
-	Dir  string `json:"dir"`
-	Size int64  `json:"size"` // for sale, in bytes
+	Dir          string `json:"dir,omitempty"`
+	StorageClass string `json:"storage_class,omitempty"`
+	Size         int64  `json:"size"` // for sale, in bytes
+}
+
+// A Cluster is the Kubernetes cluster that runs containers.
+type Cluster struct {
+	Kubeconfig   string         `json:"kubeconfig,omitempty"` // file; "" means the cluster that the provider is a pod of
+	Context      string         `json:"context,omitempty"`    // of the file; "" means its current one
+	RuntimeClass string         `json:"runtime_class"`
+	Namespace    string         `json:"namespace,omitempty"`    // of the provider's own pod, whose ingress reaches tenants
+	From         []netip.Prefix `json:"ingress_from,omitempty"` // networks whose ingress reaches tenants
 }
 
 // Capacity is all that is for sale.

@@ -542,7 +542,7 @@ func TestCertificateStays(t *testing.T) {
 	if _, again, err := Certificate(dir); err != nil || !slices.Equal(pin, again) || len(pin) != 32 {
 		t.Errorf("pin %x, then %x, %v", pin, again, err)
 	}
-	c := Config{Key: "k", CPU: math.MaxInt64, Prices: price.DefaultScale(), Classes: map[string]Class{"beta3": {"/x", 5}}}
+	c := Config{Key: "k", CPU: math.MaxInt64, Prices: price.DefaultScale(), Classes: map[string]Class{"beta3": {Dir: "/x", Size: 5}}}
 	if err := c.Write(dir); err != nil {
 		t.Fatal(err)
 	}

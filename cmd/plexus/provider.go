@@ -29,11 +29,11 @@ import (
 	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/image"
-	"github.com/plexus-network/plexus/provider/inventory"
 	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/price"
 	"github.com/plexus-network/plexus/provider/runc"
+	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
 // A seller sells this machine's compute.
@@ -41,6 +41,7 @@ type seller struct {
 	client
 	from     string
 	c        provider.Config
+	cluster  clusterFlags
 	deposit  coinValue
 	attrs    []string
 	classes  []string
@@ -99,11 +100,12 @@ is proven not to deliver. Done again, it changes both.`,
 	f.StringVar(&s.c.IngressURL, "ingress-url", "", "how their URLs look, with %s for the name, if a proxy stands before the ingress")
 	s.ingressFlags(cmd)
 	s.webhookFlags(cmd)
-	f.StringVar(&s.c.Engine, "engine", "gvisor", "what runs containers: gvisor or runc")
+	f.StringVar(&s.c.Engine, "engine", "gvisor", "what runs containers: gvisor, runc or kubernetes")
+	s.cluster.flags(f)
 	f.Int64Var(&s.c.CPU, "cpu", 0, "thousandths of a core for sale (default all)")
 	f.Var(&byteValue{&s.c.Memory}, "memory", "memory for sale, as 6Gi (default nine tenths)")
 	f.Var(&byteValue{&s.c.Storage}, "storage", "disk for sale, as 100Gi (default four fifths of what is free)")
-	f.StringArrayVar(&s.classes, "class", nil, "a further class of volumes, as beta3=/mnt/nvme:500Gi; again for each")
+	f.StringArrayVar(&s.classes, "class", nil, "a further class of volumes, as beta3=/mnt/nvme:500Gi, or of a cluster beta3=STORAGECLASS:500Gi; again for each")
 	f.StringArrayVar(&s.gpus, "gpu", nil, "a graphics processor for sale, as 0=nvidia/h100/80Gi/sxm, again for each; or none (default all that this machine has)")
 	f.BoolVar(&s.c.Unknown, "gpu-unsupported-driver", false, "go on with a graphics driver that the sandbox does not know")
 	f.StringSliceVar(&s.pool, "ip-pool", nil, "public addresses that tenants can lease, every one of them, as 203.0.113.16/28,203.0.113.40/32")
@@ -137,7 +139,7 @@ func (s *seller) init(cmd *cobra.Command) error {
 	if err := os.MkdirAll(s.dir(), 0o700); err != nil {
 		return err
 	}
-	if err := s.decide(cmd.Context()); err != nil {
+	if err := s.decide(cmd.Context(), key.Address()); err != nil {
 		return err
 	}
 	_, pin, err := provider.Certificate(s.dir())
@@ -161,8 +163,8 @@ func (s *seller) init(cmd *cobra.Command) error {
 	return nil
 }
 
-// decide fills in the configuration from flags and the machine.
-func (s *seller) decide(ctx context.Context) error {
+// decide fills in the configuration from flags and the machine, or the cluster.
+func (s *seller) decide(ctx context.Context, account string) error {
 	u, err := url.Parse(s.c.HostURI)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
 		return fmt.Errorf("--host-uri %q: want https, a host and maybe a port, as https://compute.example.com:8443", s.c.HostURI)
@@ -170,8 +172,8 @@ func (s *seller) decide(ctx context.Context) error {
 	if s.c.Domain == "" {
 		s.c.Domain = u.Hostname()
 	}
-	if s.c.Engine != "gvisor" && s.c.Engine != "runc" {
-		return fmt.Errorf("--engine %q: want gvisor or runc", s.c.Engine)
+	if !slices.Contains([]string{"gvisor", "runc", onCluster}, s.c.Engine) {
+		return fmt.Errorf("--engine %q: want gvisor, runc or kubernetes", s.c.Engine)
 	}
 	if s.c.IngressURL != "" && strings.Count(s.c.IngressURL, "%s") != 1 {
 		return fmt.Errorf("--ingress-url %q: write %%s once, where the name stands, as https://%%s", s.c.IngressURL)
@@ -180,11 +182,10 @@ func (s *seller) decide(ctx context.Context) error {
 		return err
 	}
 	s.c.Ports = [2]uint16{30000, 32767}
-	machine, err := inventory.Machine(s.dir())
+	machine, sells, err := s.measure(ctx, account)
 	if err != nil {
 		return err
 	}
-	sells := machine.Sellable()
 	for _, f := range []struct {
 		name    string
 		to      *int64
@@ -204,15 +205,21 @@ func (s *seller) decide(ctx context.Context) error {
 func (s *seller) readClasses() error {
 	for _, text := range s.classes {
 		name, rest, _ := strings.Cut(text, "=")
-		dir, size, ok := strings.Cut(rest, ":")
+		where, size, ok := strings.Cut(rest, ":")
 		var bytes int64
-		if err := (&byteValue{&bytes}).Set(size); !ok || err != nil || name == "" || !filepath.IsAbs(dir) {
-			return fmt.Errorf("--class %q: want a name, a folder and a size, as beta3=/mnt/nvme:500Gi", text)
+		err := (&byteValue{&bytes}).Set(size)
+		class := provider.Class{Dir: where, Size: bytes}
+		if s.c.Engine == onCluster {
+			class = provider.Class{StorageClass: where, Size: bytes}
+		}
+		switch {
+		case !ok || err != nil || name == "" || where == "", s.c.Engine != onCluster && !filepath.IsAbs(where):
+			return fmt.Errorf("--class %q: want a name, a folder and a size, as beta3=/mnt/nvme:500Gi; of a cluster beta3=STORAGECLASS:500Gi", text)
 		}
 		if s.c.Classes == nil {
 			s.c.Classes = map[string]provider.Class{}
 		}
-		s.c.Classes[name] = provider.Class{Dir: dir, Size: bytes}
+		s.c.Classes[name] = class
 	}
 	return nil
 }
@@ -361,11 +368,11 @@ func (s *seller) run(cmd *cobra.Command) error {
 	if len(c.PriceScript) > 0 {
 		o.Prices = price.NewScript(c.PriceScript, 0)
 	}
-	images, err := image.Open(filepath.Join(s.dir(), "images"), image.Options{Private: c.Private})
+	images, err := image.Open(filepath.Join(s.dir(), "images"), image.Options{Private: c.Private, Bare: c.Engine == onCluster})
 	if err != nil {
 		return err
 	}
-	engine, err := openEngine(c, s.dir())
+	engine, err := openEngine(c, s.dir(), o.Account)
 	if err != nil {
 		return err
 	}
@@ -392,8 +399,22 @@ func (s *seller) configured() (provider.Config, tls.Certificate, error) {
 	return c, certificate, err
 }
 
-// openEngine opens what runs containers.
-func openEngine(c provider.Config, dir string) (*oci.Engine, error) {
+// A runner runs containers, and runs them on when it is closed.
+type runner interface {
+	sandbox.Engine
+	Close() error
+}
+
+// openEngine opens what runs containers for a provider's account.
+func openEngine(c provider.Config, dir, account string) (runner, error) {
+	if c.Engine == onCluster {
+		return openCluster(c, account)
+	}
+	return openMachine(c, dir)
+}
+
+// openMachine opens what runs containers on this machine.
+func openMachine(c provider.Config, dir string) (*oci.Engine, error) {
 	dir, err := filepath.Abs(filepath.Join(dir, "engine"))
 	if err != nil {
 		return nil, err

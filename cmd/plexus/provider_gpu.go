@@ -14,6 +14,9 @@ import (
 // readGPUs decides which graphics processors are for sale: those of the flags,
 // or all that this machine has.
 func (s *seller) readGPUs(ctx context.Context) error {
+	if len(s.gpus) == 0 && s.c.Engine == onCluster {
+		return nil // this machine's are not the cluster's
+	}
 	if len(s.gpus) == 0 {
 		found, err := gpu.Find(ctx, "/")
 		if err != nil {

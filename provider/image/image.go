@@ -40,6 +40,10 @@ type Options struct {
 	MaxFiles    int   // entries of all layers; 0 means 1,000,000
 	MaxLayers   int   // 0 means 128
 
+	// Bare keeps what images say of themselves and fetches none of their files,
+	// for engines whose machines pull images: Root is then "".
+	Bare bool
+
 	// Private allows registries at private and loopback addresses, over plain
 	// HTTP. Tenants name registries, so without it a tenant could have the
 	// provider send requests into its own network.
@@ -72,7 +76,7 @@ type Credentials struct{ Username, Password string }
 // An Image is unpacked and ready to run.
 type Image struct {
 	Digest string // of the manifest for this platform: "sha256:…"
-	Root   string // the folder of its files, which nobody may write
+	Root   string // the folder of its files, which nobody may write; "" in a bare Store
 	Config v1.Config
 }
 
@@ -166,7 +170,10 @@ func (s *Store) Find(digest string) (Image, error) {
 	if err != nil {
 		return Image{}, fmt.Errorf("%w: digest %q: %w", ErrInvalid, digest, err)
 	}
-	i := Image{Digest: digest, Root: filepath.Join(s.path(hash.String()), "root")}
+	i := Image{Digest: digest}
+	if !s.o.Bare {
+		i.Root = filepath.Join(s.path(hash.String()), "root")
+	}
 	text, err := os.ReadFile(filepath.Join(s.path(hash.String()), "config.json"))
 	if err != nil {
 		return Image{}, err
@@ -267,6 +274,9 @@ func (s *Store) unpack(ctx context.Context, layers []v1.Layer, dir string) error
 		return err
 	}
 	at := filepath.Join(dir, "root")
+	if s.o.Bare {
+		return os.MkdirAll(dir, 0o700)
+	}
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}

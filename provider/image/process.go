@@ -15,7 +15,8 @@ import (
 // Process returns what to run of i when a manifest asks for command, args and
 // env. As in Kubernetes, a command replaces the image's entry point and its
 // default arguments, args alone replace those arguments, and variables of the
-// manifest win. Names of users are looked up in the image.
+// manifest win. Names of users are looked up in the image, if its files are
+// here; if not, the user is left to whoever has them.
 func (i Image) Process(command, args, env []string) (sandbox.Process, error) {
 	p := sandbox.Process{Dir: i.Config.WorkingDir, Env: merge(i.Config.Env, env)}
 	switch {
@@ -31,6 +32,10 @@ func (i Image) Process(command, args, env []string) (sandbox.Process, error) {
 	}
 	if p.Dir != "" && !path.IsAbs(p.Dir) {
 		p.Dir = "/" + p.Dir
+	}
+	if i.Root == "" {
+		p.User = i.Config.User
+		return p, nil
 	}
 	return p, i.user(&p)
 }

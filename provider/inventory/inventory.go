@@ -178,10 +178,9 @@ func fit(want, free Amounts) error {
 // An Inventory is a machine's capacity and who claims what of it. It may be
 // used from many goroutines.
 type Inventory struct {
+	mu       sync.Mutex
 	capacity Amounts
-
-	mu     sync.Mutex
-	claims map[string]Amounts
+	claims   map[string]Amounts
 }
 
 // New returns an Inventory without claims.
@@ -190,7 +189,30 @@ func New(capacity Amounts) *Inventory {
 }
 
 // Capacity returns all that there is.
-func (i *Inventory) Capacity() Amounts { return i.capacity }
+func (i *Inventory) Capacity() Amounts {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.capacity
+}
+
+// Resize makes capacity all that there is. Claims may then exceed it.
+func (i *Inventory) Resize(capacity Amounts) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.capacity = capacity
+}
+
+// Within returns a, but of what one place has, processors, memory and the
+// storage of class "", no more than most. Other classes are not measured, nor
+// are graphics processors.
+func (a Amounts) Within(most Amounts) Amounts {
+	a.CPU, a.Memory = min(a.CPU, most.CPU), min(a.Memory, most.Memory)
+	a.Storage = maps.Clone(a.Storage)
+	if _, has := a.Storage[""]; has {
+		a.Storage[""] = min(a.Storage[""], most.Storage[""])
+	}
+	return a
+}
 
 // Replace makes claims, by the names of bids, the only ones. They may exceed
 // the capacity, as when it was lowered: then nothing is free.

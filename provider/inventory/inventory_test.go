@@ -105,3 +105,19 @@ func TestMachine(t *testing.T) {
 		t.Errorf("of %+v, %+v is for sale", m, s)
 	}
 }
+
+func TestResizeNeverPromisesMoreThanThereIs(t *testing.T) {
+	sale := Amounts{CPU: 10, Memory: 10, Storage: map[string]int64{"": 10, "fast": 5}}
+	i := New(sale)
+	i.Resize(sale.Within(Amounts{CPU: 4, Memory: 20, Storage: map[string]int64{"": 7}}))
+	if c := i.Capacity(); c.CPU != 4 || c.Memory != 10 || c.Storage[""] != 7 || c.Storage["fast"] != 5 {
+		t.Errorf("capacity %+v, want 4, 10, 7 and 5", c)
+	}
+	if sale.Storage[""] != 10 {
+		t.Error("what is for sale was changed")
+	}
+	i.Replace(map[string]Amounts{"a": {CPU: 6}})
+	if free := i.Free(); free.CPU != 0 {
+		t.Errorf("free %+v beside a claim of more than there is", free)
+	}
+}

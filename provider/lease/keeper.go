@@ -170,7 +170,7 @@ func (k *Keeper) Settled() bool {
 
 // Trouble returns since when not all replicas that should run have been
 // started, or the zero time. A program that ends by itself is no trouble of
-// the provider's.
+// the provider's; nor is a time in which the engine cannot be asked.
 func (k *Keeper) Trouble() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -198,7 +198,10 @@ func (k *Keeper) converge(ctx context.Context) {
 		return
 	}
 	k.why = err.Error()
-	if k.trouble.IsZero() {
+	switch {
+	case errors.Is(err, sandbox.ErrUnavailable) && !k.trouble.IsZero():
+		k.trouble = time.Now() // nobody knows that anything is amiss
+	case !errors.Is(err, sandbox.ErrUnavailable) && k.trouble.IsZero():
 		k.trouble = time.Now()
 	}
 	k.pause = min(max(2*k.pause, firstPause), longPause)
@@ -265,17 +268,13 @@ func (k *Keeper) images(ctx context.Context, r *Record) (*Record, map[string]ima
 		digests = map[string]string{}
 	}
 	for _, s := range r.Group.Services {
-		var c image.Credentials
-		if s.Credentials != nil {
-			c = image.Credentials{Username: s.Credentials.Username, Password: s.Credentials.Password}
-		}
 		ref := s.Image
 		if digest := digests[s.Name]; digest != "" {
 			ref = pinned(ref, digest)
 		} else {
 			k.Event(s.Name, "pull", "fetching image "+ref)
 		}
-		i, err := k.opt.Images.Pull(image.WithProgress(ctx, k.progress(s.Name)), ref, c)
+		i, err := k.opt.Images.Pull(image.WithProgress(ctx, k.progress(s.Name)), ref, credentials(s))
 		if err != nil {
 			return r, nil, fmt.Errorf("service %s: %w", s.Name, err)
 		}
@@ -401,7 +400,7 @@ func (k *Keeper) keep(ctx context.Context, w sandbox.Workload) error {
 		}
 	case time.Now().Before(next):
 		return nil
-	case known:
+	case known && s.State != sandbox.Starting:
 		k.Event(where(w.ID), "ended", ending(s))
 	}
 	return k.start(ctx, w)

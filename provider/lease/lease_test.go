@@ -3,6 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -343,5 +344,37 @@ func TestPlanWantsTheDevicesThatWerePutAside(t *testing.T) {
 	all, err := lease.Plan(r, imagesOf(t, "web"), "")
 	if err != nil || len(all) != 2 || all[0].GPUs[0].Number != 3 || all[1].GPUs[0].Number != 5 {
 		t.Errorf("planned %+v, %v", all, err)
+	}
+}
+
+func TestAnEngineThatDoesNotAnswerIsNoTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &memory.Engine{}
+		engine.Break(fmt.Errorf("%w: no route", sandbox.ErrUnavailable))
+		w := newWorld(t, t.TempDir(), engine, record("a", service("web", 1)))
+		defer w.stop()
+		time.Sleep(time.Hour)
+		if since := time.Since(w.keeper.Trouble()); since > 10*time.Minute {
+			t.Errorf("in trouble for %v while nobody could be asked", since)
+		}
+		engine.Break(errors.New("no such image"))
+		time.Sleep(time.Hour)
+		if since := time.Since(w.keeper.Trouble()); since < 40*time.Minute {
+			t.Errorf("in trouble for %v, want since the engine answers", since)
+		}
+	})
+}
+
+func TestPlanNamesAnImageThatNobodyUnpacked(t *testing.T) {
+	s := service("web", 1)
+	s.Credentials = &manifest.Credentials{Username: "someone", Password: "secret"}
+	images := map[string]image.Image{"web": {Digest: "sha256:" + strings.Repeat("a", 64), Config: v1.Config{Cmd: []string{"/run"}, User: "nginx"}}}
+	all, err := lease.Plan(record("a", s), images, "example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sandbox.Image{Ref: "example.com/app@sha256:" + strings.Repeat("a", 64), Username: "someone", Password: "secret"}
+	if w := all[0]; w.Root != "" || w.Image != want || w.Process.User != "nginx" {
+		t.Errorf("workload %+v, want image %+v", w, want)
 	}
 }

@@ -66,7 +66,9 @@ func Plan(r *Record, images map[string]image.Image, domain string) ([]sandbox.Wo
 			if err != nil {
 				return nil, fmt.Errorf("service %s: %w", s.Name, err)
 			}
-			w.Root, w.Process = images[s.Name].Root, p
+			if w.Root, w.Process = images[s.Name].Root, p; w.Root == "" {
+				w.Image = fetched(s, images[s.Name].Digest)
+			}
 			if err := w.Check(); err != nil {
 				return nil, err
 			}
@@ -74,6 +76,20 @@ func Plan(r *Record, images map[string]image.Image, domain string) ([]sandbox.Wo
 		}
 	}
 	return all, nil
+}
+
+// fetched is a service's image for an engine whose machines fetch it.
+func fetched(s manifest.Service, digest string) sandbox.Image {
+	c := credentials(s)
+	return sandbox.Image{Ref: pinned(s.Image, digest), Username: c.Username, Password: c.Password}
+}
+
+// credentials are those of a service's registry.
+func credentials(s manifest.Service) image.Credentials {
+	if s.Credentials == nil {
+		return image.Credentials{}
+	}
+	return image.Credentials{Username: s.Credentials.Username, Password: s.Credentials.Password}
 }
 
 // identity is what a container is told of its lease.

@@ -39,6 +39,9 @@ func (e *Engine) Start(ctx context.Context, w sandbox.Workload) error {
 	if err := w.Check(); err != nil {
 		return err
 	}
+	if w.Root == "" {
+		return fmt.Errorf("%w: %s has no unpacked image", sandbox.ErrInvalid, w.ID)
+	}
 	defer e.turn(w.ID.Lease)()
 	defer e.starting(w.ID)()
 	dir := e.dir(w.ID)

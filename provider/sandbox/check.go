@@ -16,6 +16,10 @@ var (
 	ErrInvalid    = errors.New("sandbox: invalid workload")
 	ErrNoSpace    = errors.New("sandbox: not enough disk")
 	ErrBusy       = errors.New("sandbox: another provider uses this folder")
+
+	// ErrUnavailable means that an engine cannot be asked now: what runs is not
+	// known, and is no worse for it.
+	ErrUnavailable = errors.New("sandbox: the engine does not answer")
 )
 
 // The smallest and largest workloads that make sense on one machine.
@@ -78,13 +82,27 @@ func (w Workload) Check() error {
 			return fmt.Errorf("%w: %s of %s is %d %s, outside %d to %d", ErrInvalid, f.name, w.ID, f.got, f.unit, f.least, f.most)
 		}
 	}
-	if !path.IsAbs(w.Root) {
-		return fmt.Errorf("%w: root %q is not absolute", ErrInvalid, w.Root)
+	if err := w.checkImage(); err != nil {
+		return err
 	}
 	if err := w.Process.check(); err != nil {
 		return err
 	}
 	return w.checkLists()
+}
+
+func (w Workload) checkImage() error {
+	switch {
+	case w.Image == (Image{}) && !path.IsAbs(w.Root):
+		return fmt.Errorf("%w: root %q is not absolute", ErrInvalid, w.Root)
+	case w.Image != (Image{}) && w.Root != "":
+		return fmt.Errorf("%w: both the root %q and the image %q", ErrInvalid, w.Root, w.Image.Ref)
+	case w.Root == "" && !strings.Contains(w.Image.Ref, "@sha256:"):
+		return fmt.Errorf("%w: image %q has no digest", ErrInvalid, w.Image.Ref)
+	case w.Root != "" && w.Process.User != "":
+		return fmt.Errorf("%w: user %q of an unpacked image was not looked up", ErrInvalid, w.Process.User)
+	}
+	return nil
 }
 
 func (p Process) check() error {

@@ -78,8 +78,10 @@ type Workload struct {
 	ID ID
 
 	// Root is the unpacked image: a folder that many workloads share and none
-	// may write. Process is what runs in it.
+	// may write. An engine whose machines fetch images themselves goes by Image
+	// instead: one of the two is set. Process is what runs in it.
 	Root    string
+	Image   Image `json:",omitzero"`
 	Process Process
 
 	CPU    int64 // thousandths of a core; at least 10
@@ -106,6 +108,13 @@ type GPU struct {
 	Interface string
 }
 
+// An Image is one that a machine is to fetch by itself.
+type Image struct {
+	Ref      string // by digest, as ghcr.io/owner/image@sha256:…
+	Username string // of a private registry; "" means nobody's
+	Password string
+}
+
 // A Process is a program to run, with all that the image and the tenant said
 // about it already merged.
 type Process struct {
@@ -115,6 +124,11 @@ type Process struct {
 	UID    uint32
 	GID    uint32
 	Groups []uint32 // further groups
+
+	// User is the image's own user as the image says it, if nobody has looked
+	// it up: it is then in place of UID, GID and Groups, and only an engine
+	// that goes by Image knows it.
+	User string `json:",omitempty"`
 }
 
 // A Volume is a disk that lives as long as its lease. Replicas of one service

@@ -70,8 +70,17 @@ func Run(t *testing.T, open Opener) {
 	t.Run("Traces", k.traces)
 }
 
+// Control runs the part of the kit that needs no container: what an engine
+// refuses, and how it says so. It is for engines that run nothing by
+// themselves; workload makes one that the engine takes of one of the kit's.
+func Control(t *testing.T, engine Closer, workload func(sandbox.Workload) sandbox.Workload) {
+	k := &kit{engine: engine, adapt: workload}
+	k.refuses(t)
+}
+
 // A kit is one engine under test and an image for it.
 type kit struct {
+	adapt  func(sandbox.Workload) sandbox.Workload // nil for engines that take all
 	open   Opener
 	dir    string
 	engine Closer
@@ -208,12 +217,16 @@ func (k *kit) lease(t *testing.T) sandbox.Lease {
 
 // workload is a small one that runs the tenant with args.
 func (k *kit) workload(l sandbox.Lease, service string, args ...string) sandbox.Workload {
-	return sandbox.Workload{
+	w := sandbox.Workload{
 		ID:      sandbox.ID{Lease: l, Service: service},
 		Root:    k.image.Root,
 		Process: sandbox.Process{Args: append([]string{"/tenant"}, args...), Env: k.image.Config.Env},
 		CPU:     1000, Memory: 64 << 20, Disk: 32 << 20,
 	}
+	if k.adapt != nil {
+		return k.adapt(w)
+	}
+	return w
 }
 
 func (k *kit) start(t *testing.T, w sandbox.Workload) sandbox.Status {
