@@ -48,7 +48,7 @@ func run(ctx context.Context) error {
 	}
 	go func() {
 		<-ctx.Done()
-		server.Close()
+		_ = server.Close() // what it held is nobody's any more
 	}()
 	fmt.Println("listening on", server.Addr)
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
