@@ -141,9 +141,7 @@ func TestGPUsAreNeverPromisedTwice(t *testing.T) {
 
 func TestAddressesCountOncePerEndpoint(t *testing.T) {
 	u := unit(1, 1, 3)
-	for _, e := range []market.Endpoint{{Kind: market.LeasedIP, Sequence: 1}, {Kind: market.LeasedIP, Sequence: 1}, {Kind: market.LeasedIP, Sequence: 2}, {Kind: market.RandomPort}} {
-		u.Resources.Endpoints = append(u.Resources.Endpoints, e)
-	}
+	u.Resources.Endpoints = []market.Endpoint{{Kind: market.LeasedIP, Sequence: 1}, {Kind: market.LeasedIP, Sequence: 1}, {Kind: market.LeasedIP, Sequence: 2}, {Kind: market.RandomPort}}
 	claim := Of(market.GroupSpec{Units: []market.ResourceUnit{u, u}}, 0)
 	if claim.IPs != 2 {
 		t.Errorf("it takes %d addresses, want 2", claim.IPs)
