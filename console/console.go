@@ -104,7 +104,9 @@ func (c *Console) Run(ctx context.Context, l net.Listener) error {
 		return err
 	case <-ctx.Done():
 		err := s.Close()
-		<-ended
+		if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
 		return err
 	}
 }

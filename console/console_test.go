@@ -248,7 +248,7 @@ func (d *desk) shut(t *testing.T) {
 		"another_token":  {Subprotocols: []string{"plexus.shell.v1", "plexus.token.guess"}},
 		"another_origin": {Subprotocols: []string{"plexus.shell.v1", "plexus.token." + token}, HTTPHeader: http.Header{"Origin": {"http://evil.example"}}},
 	} {
-		_, resp, err := websocket.Dial(t.Context(), "http://"+d.host+"/console/v1/deployments/1/shell?service=web", &o)
+		_, resp, err := websocket.Dial(t.Context(), "http://"+d.host+"/console/v1/deployments/1/shell?service=web", &o) //nolint:bodyclose // the library has closed it
 		if err == nil || resp == nil || resp.StatusCode != 401 && resp.StatusCode != 403 {
 			t.Errorf("%s: %v, %v", name, resp, err)
 		}
@@ -380,7 +380,7 @@ func (d *desk) shell(one string) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	defer conn.CloseNow() //nolint:errcheck // there is nobody left to tell
+	defer conn.CloseNow()
 	if conn.Subprotocol() != "plexus.shell.v1" {
 		d.t.Errorf("subprotocol %q", conn.Subprotocol())
 	}
