@@ -272,8 +272,11 @@ func TestRefusesWhatNoClusterRuns(t *testing.T) {
 		for name, spoil := range map[string]func(*sandbox.Workload){
 			"a digit first": func(w *sandbox.Workload) { w.ID.Service = "3proxy" },
 			"no digest":     func(w *sandbox.Workload) { w.Image.Ref = "nginx:1.27" },
-			"unpacked":      func(w *sandbox.Workload) { w.Root, w.Image = "/images/a", sandbox.Image{} },
-			"both":          func(w *sandbox.Workload) { w.Root = "/images/a" },
+			"an address": func(w *sandbox.Workload) {
+				w.Ports = []sandbox.Port{{Container: 80, Host: 80, IP: netip.MustParseAddr("198.51.100.1")}}
+			},
+			"unpacked": func(w *sandbox.Workload) { w.Root, w.Image = "/images/a", sandbox.Image{} },
+			"both":     func(w *sandbox.Workload) { w.Root = "/images/a" },
 		} {
 			w := workload("web", "serve")
 			spoil(&w)

@@ -51,6 +51,11 @@ func (e *Engine) check(w sandbox.Workload) error {
 			return fmt.Errorf("%w: a graphics processor of %q: clusters give out NVIDIA's", sandbox.ErrInvalid, g.Vendor)
 		}
 	}
+	for _, p := range w.Ports {
+		if p.IP.IsValid() {
+			return fmt.Errorf("%w: port %d of the leased address %s: this engine leases none", sandbox.ErrInvalid, p.Host, p.IP)
+		}
+	}
 	for _, v := range w.Volumes {
 		if _, ok := e.o.Classes[v.Class]; !ok && v.Class != "" {
 			return fmt.Errorf("%w: this provider has no volumes of class %q, only %q", sandbox.ErrInvalid, v.Class, slices.Sorted(maps.Keys(e.o.Classes)))
