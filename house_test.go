@@ -20,8 +20,8 @@ const module = "github.com/plexus-network/plexus/"
 var floors = map[string]int{
 	"fixed": 0, "api": 0,
 	"templates": 0,
-	"coin": 1,
-	"yuma": 2, "market": 2, "engine": 2, "p2p": 2,
+	"coin":      1,
+	"yuma":      2, "market": 2, "engine": 2, "p2p": 2,
 	"chain": 3, "wallet": 3,
 	"ledger": 4,
 	"subnet": 5,

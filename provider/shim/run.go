@@ -49,7 +49,7 @@ func Run(dir string, word io.Reader, answer io.WriteCloser) error {
 	// A service manager that stops the daemon kills the daemon's group. Where
 	// the move is refused, the daemon's unit must say KillMode=process.
 	_ = cgroup.Join(Wardens, os.Getpid())
-	if _, err := io.ReadFull(word, make([]byte, 1)); err != nil {
+	if n, _ := word.Read(make([]byte, 1)); n == 0 {
 		return nil // the daemon thought better of it
 	}
 	s := watch{dir: dir}
