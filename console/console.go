@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"mime"
 	"net"
@@ -37,10 +36,9 @@ type Options struct {
 	Token  string   // what callers show; at least 16 characters
 	Hosts  []string // by which it may be called, as in "127.0.0.1:8090"
 
-	Name      string       // of the key, for people
-	Page      http.Handler // of all other paths; nil means none
-	Templates fs.FS        // of SDL files; nil means none
-	Log       *slog.Logger // nil means no log
+	Name string       // of the key, for people
+	Page http.Handler // of all other paths; nil means none
+	Log  *slog.Logger // nil means no log
 }
 
 // Bounds of what one console takes at a time.

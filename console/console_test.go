@@ -16,13 +16,13 @@ import (
 	"os/signal"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/plexus-network/plexus/console"
 	"github.com/plexus-network/plexus/provider/sandbox"
+	"github.com/plexus-network/plexus/templates"
 	"github.com/plexus-network/plexus/tenant"
 	"github.com/plexus-network/plexus/tenant/tenanttest"
 	"github.com/plexus-network/plexus/web"
@@ -49,7 +49,6 @@ func open(t *testing.T, m *tenanttest.Market, address string, page http.Handler)
 	d := &desk{t, m, l.Addr().String()}
 	c, err := console.New(console.Options{
 		Tenant: tenant.New(m.Chain, m.Tenant), Chain: m.Chain, Token: token, Hosts: []string{d.host}, Name: "tenant", Page: page,
-		Templates: fstest.MapFS{"web.yaml": {Data: []byte("# A small site. More of it.\n" + tenanttest.SDL(""))}, "README.md": {}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +154,7 @@ func (d *desk) account(t *testing.T) {
 	}
 	var all []struct{ Name, Title, Text string }
 	d.get(&all, "GET", "templates", nil)
-	if len(all) != 1 || all[0].Name != "web" || all[0].Title != "A small site" || !strings.Contains(all[0].Text, "services:") {
+	if len(all) != len(templates.All()) || all[0].Title == "" || !strings.Contains(all[0].Text, "services:") {
 		t.Errorf("templates %+v", all)
 	}
 }
@@ -169,6 +168,18 @@ func (d *desk) checks(t *testing.T) {
 	d.get(&good, "POST", "sdl", map[string]string{"sdl": tenanttest.SDL("")})
 	if !good.Valid || good.Summary.Services != 1 || good.Highest.Block != "0.002plx" || !strings.HasSuffix(good.Highest.Month, "plx") {
 		t.Errorf("a good file: %+v", good)
+	}
+	vllm, err := templates.Find("vllm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unfilled struct {
+		Valid    bool
+		Problems []struct{ Text string }
+	}
+	d.get(&unfilled, "POST", "sdl", map[string]string{"sdl": vllm.SDL})
+	if unfilled.Valid || len(unfilled.Problems) != len(templates.Blanks(vllm.SDL)) || !strings.Contains(unfilled.Problems[0].Text, "<<") {
+		t.Errorf("a template as it comes: %+v", unfilled)
 	}
 	var bad struct {
 		Valid    bool

@@ -3,15 +3,14 @@ package console
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/market/sdl"
+	"github.com/plexus-network/plexus/templates"
 	"github.com/plexus-network/plexus/tenant"
 )
 
@@ -72,40 +71,33 @@ func (c *Console) account(r *http.Request) (any, error) {
 // A template is an SDL file to begin with.
 type template struct {
 	Name  string `json:"name"`
-	Title string `json:"title"` // its first comment
+	Title string `json:"title"`
 	Text  string `json:"text"`
 }
 
 func (c *Console) templates(*http.Request) (any, error) {
-	all := []template{}
-	if c.o.Templates == nil {
-		return all, nil
+	var all []template
+	for _, t := range templates.All() {
+		all = append(all, template{t.Name, t.Title, t.SDL})
 	}
-	err := fs.WalkDir(c.o.Templates, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
-			return err
-		}
-		text, err := fs.ReadFile(c.o.Templates, name)
-		if err == nil {
-			all = append(all, template{strings.TrimSuffix(name, path.Ext(name)), title(string(text)), string(text)})
-		}
-		return err
-	})
-	return all, err
+	return all, nil
 }
 
-// title is the first sentence of the comment that a file begins with.
-func title(text string) string {
-	var words []string
-	for line := range strings.Lines(text) {
-		comment, is := strings.CutPrefix(strings.TrimSpace(line), "#")
-		if !is {
-			break
-		}
-		words = append(words, strings.Fields(comment)...)
+// parse reads an SDL. What a template left to its tenant is a fault until it
+// is filled in.
+func (f file) parse() (*sdl.SDL, error) {
+	parsed, err := sdl.Parse([]byte(f.SDL))
+	if err != nil {
+		return nil, err
 	}
-	sentence, _, _ := strings.Cut(strings.Join(words, " ")+" ", ". ")
-	return strings.TrimSpace(sentence)
+	var left []sdl.Problem
+	for _, b := range templates.Blanks(f.SDL) {
+		left = append(left, sdl.Problem{Line: b.Line, Text: "write in place of <<…>>: " + b.About})
+	}
+	if len(left) > 0 {
+		return nil, &sdl.Error{Problems: left}
+	}
+	return parsed, nil
 }
 
 // An offer is what a provider says of a group, with its price over time.
@@ -166,7 +158,7 @@ func (c *Console) screen(r *http.Request) (any, error) {
 	if err := read(r, &in); err != nil {
 		return nil, err
 	}
-	parsed, err := sdl.Parse([]byte(in.SDL))
+	parsed, err := in.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +206,7 @@ func (c *Console) check(r *http.Request) (any, error) {
 	if err := read(r, &in); err != nil {
 		return nil, err
 	}
-	parsed, err := sdl.Parse([]byte(in.SDL))
+	parsed, err := in.parse()
 	if err != nil {
 		_, no := refused(err)
 		return map[string]any{"valid": false, "problems": no.Problems}, nil

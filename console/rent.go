@@ -44,7 +44,7 @@ func (c *Console) deploy(r *http.Request) (any, error) {
 	if err := read(r, &in); err != nil {
 		return nil, err
 	}
-	parsed, err := sdl.Parse([]byte(in.SDL))
+	parsed, err := in.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func parsed(r *http.Request) (uint64, *sdl.SDL, error) {
 	if err := read(r, &in); err != nil {
 		return 0, nil, err
 	}
-	f, err := sdl.Parse([]byte(in.SDL))
+	f, err := in.parse()
 	return n, f, err
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/plexus-network/plexus/console"
-	"github.com/plexus-network/plexus/docs/examples"
 	"github.com/plexus-network/plexus/web"
 )
 
@@ -60,7 +59,7 @@ func (r *renter) console(ctx context.Context, cmd *cobra.Command, l net.Listener
 	}
 	token := rand.Text()
 	c, err := console.New(console.Options{
-		Tenant: r.tenant, Chain: r.chain, Token: token, Hosts: hosts, Name: r.name, Page: page, Templates: examples.Files,
+		Tenant: r.tenant, Chain: r.chain, Token: token, Hosts: hosts, Name: r.name, Page: page,
 		Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
