@@ -116,7 +116,7 @@ func (d *Daemon) silent(s *Snapshot) error {
 	full := d.full
 	d.mu.Unlock()
 	if full != "" {
-		return fmt.Errorf("state cannot be written into %s, so there are no bids: %s", d.o.Dir, full)
+		return fmt.Errorf("the disk of %s cannot be written: %s: no bids until it can", d.o.Dir, full)
 	}
 	free, err := d.o.freeDisk(d.o.Dir)
 	if err == nil && free < minDisk {

@@ -2,7 +2,9 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/plexus-network/plexus/market"
@@ -122,7 +124,12 @@ func (d *Daemon) written(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.full = ""
-	if err != nil {
+	// Names of temporary files would make the same trouble look new each time.
+	var at *fs.PathError
+	switch {
+	case errors.As(err, &at):
+		d.full = at.Err.Error()
+	case err != nil:
 		d.full = err.Error()
 	}
 }

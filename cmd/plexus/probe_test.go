@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"golang.org/x/sys/unix"
 
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/compute"
@@ -34,14 +33,7 @@ func TestEndToEndRentProbes(t *testing.T) {
 // provider, measure it in a real container, and score it.
 func (r *rental) probes() {
 	t := r.t
-	api, door := fmt.Sprintf("127.0.0.1:%d", r.port+20), fmt.Sprintf("127.0.0.1:%d", r.port+21)
-	r.plexus("seller", "provider", "init", "--engine", r.engine, "--host-uri", "https://"+api, "--listen", api, "--ingress", door,
-		"--domain", "rent.test", "--private-registries", "--cpu", "2000", "--memory", "1Gi", "--storage", "1Gi")
-	t.Cleanup(func() {
-		r.kill()
-		_ = unix.Unmount(filepath.Join(r.home("seller"), "provider/engine/runtime/null-netns"), unix.MNT_DETACH)
-	})
-	r.provide()
+	r.open("--cpu", "2000", "--memory", "1Gi", "--storage", "1Gi")
 
 	manifest, err := compute.ParseManifest(fmt.Appendf(nil, `{"image": %q, "cpu_milli": 500, "memory_mib": 64, "storage_mib": 64,
 		"volume_mib": 64, "hashes_per_core": 100000, "disk_mb_s": 1, "net_mbit_s": 1, "start_s": 60, "every_s": 60, "keep_s": 20,
@@ -60,7 +52,7 @@ func (r *rental) probes() {
 	chain := r.client()
 	renter := trial.New(chain, tenant.New(chain, key), filepath.Join(r.dir, "probes.json"), trial.Options{
 		Life: manifest.Life(), Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, door)
+			return (&net.Dialer{}).DialContext(ctx, network, r.door)
 		},
 	})
 	defer renter.CloseIdle()

@@ -224,7 +224,7 @@ func TestEndToEndRentOnAFullDisk(t *testing.T) {
 			return err == nil && !s.Bidding && strings.Contains(s.Reason, "disk")
 		}
 		r.wait("the provider to say that its disk is full", full)
-		if _, errs, err := r.try("tenant", "deploy", r.small("second", 10000), "--wait", "3s"); err == nil || !strings.Contains(errs, "disk") {
+		if _, errs, err := r.try("tenant", "deploy", r.small("second", 10000), "--wait", "3s"); err == nil || !strings.Contains(errs, "cannot be written: no space left") {
 			t.Errorf("a deployment while the disk is full: %v: %s", err, errs)
 		}
 		if !r.answers("first") {
