@@ -16,7 +16,6 @@ import (
 	"github.com/plexus-network/plexus/subnet/compute"
 	"github.com/plexus-network/plexus/tenant"
 	"github.com/plexus-network/plexus/tenant/trial"
-	"github.com/plexus-network/plexus/wallet"
 )
 
 // TestEndToEndRentProbes is a probe in a real container, from the rent to the
@@ -41,16 +40,8 @@ func (r *rental) probes() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := wallet.Open(wallet.Options{Home: r.home("tenant"), Backend: wallet.Test})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := ring.Key("tenant")
-	if err != nil {
-		t.Fatal(err)
-	}
 	chain := r.client()
-	renter := trial.New(chain, tenant.New(chain, key), filepath.Join(r.dir, "probes.json"), trial.Options{
+	renter := trial.New(chain, tenant.New(chain, r.signer()), filepath.Join(r.dir, "probes.json"), trial.Options{
 		Life: manifest.Life(), Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, r.door)
 		},

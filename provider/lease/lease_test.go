@@ -148,6 +148,7 @@ func TestKeeperStartsAgainWithLongerPauses(t *testing.T) {
 			}
 			took = append(took, time.Since(began).Round(time.Second))
 		}
+		synctest.Wait() // the engine counts a start before the keeper does
 		if !slices.IsSorted(took) || took[4] < 16*time.Second {
 			t.Errorf("started again after %v, want longer and longer", took)
 		}
