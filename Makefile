@@ -20,7 +20,7 @@ build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
 warden: ; test "$$(uname)" != Linux || { CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/warden ./provider/warden && gzip -9nc bin/warden >provider/gvisor/program/warden.gz; }
 test: ; go test ./...
 # Hostile workloads in both sandboxes, and a rental from SDL to refund: as root.
-sandbox-test: warden build ; PLEXUS_SANDBOX=1 go test -count=1 ./provider/gvisor ./provider/runc && PLEXUS_SANDBOX=1 go test -count=1 -v -run EndToEndRent ./cmd/plexus -e2e
+sandbox-test: warden build ; PLEXUS_SANDBOX=1 go test -count=1 ./provider/gvisor ./provider/runc && PLEXUS_SANDBOX=1 go test -count=1 -timeout 30m -v -run EndToEndRent ./cmd/plexus -e2e
 # What a machine with a graphics processor needs to test the sandboxes, in
 # bin/gpu: it is copied there and run as root by `bin/gpu/gpu.sh run`.
 gpu-test: ; sh provider/gvisor/gpu.sh build
