@@ -124,11 +124,11 @@ type rental struct {
 
 func newRental(t *testing.T, engine string) *rental {
 	if _, err := gvisor.Unpack(t.TempDir()); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if engine == "runc" {
 		if _, err := exec.LookPath("runc"); err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 	}
 	r := &rental{t: t, engine: engine, dir: t.TempDir(), port: freePorts(t, 30), said: &bytes.Buffer{}}
@@ -330,8 +330,7 @@ func (r *rental) wait(what string, done func() bool) {
 
 // sdl writes a file with two replicas that answer with a greeting.
 func (r *rental) sdl(file, greeting, price, region string) string {
-	path := filepath.Join(r.dir, file)
-	text := fmt.Sprintf(`version: "2.0"
+	return r.write(file, fmt.Sprintf(`version: "2.0"
 services:
   web:
     image: %s
@@ -348,7 +347,13 @@ profiles:
       pricing: {small: {denom: nplx, amount: %s}}
 deployment:
   web: {here: {profile: small, count: 2}}
-`, r.image, greeting, region, price)
+`, r.image, greeting, region, price))
+}
+
+// write makes a file of the rental's folder, and returns its path.
+func (r *rental) write(file, text string) string {
+	r.t.Helper()
+	path := filepath.Join(r.dir, file)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		r.t.Fatal(err)
 	}

@@ -28,8 +28,7 @@ var outage = flag.Duration("outage", 20*time.Second, "how long the end-to-end te
 // small writes an SDL with one replica, which answers with its name at
 // NAME.example.
 func (r *rental) small(name string, price int) string {
-	path := filepath.Join(r.dir, name+".yaml")
-	text := fmt.Sprintf(`version: "2.0"
+	return r.write(name+".yaml", fmt.Sprintf(`version: "2.0"
 services:
   web:
     image: %s
@@ -44,11 +43,7 @@ profiles:
       pricing: {small: {denom: nplx, amount: %d}}
 deployment:
   web: {here: {profile: small, count: 1}}
-`, r.image, name, name, price)
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		r.t.Fatal(err)
-	}
-	return path
+`, r.image, name, name, price))
 }
 
 // rent deploys a small SDL and waits until it answers through the ingress.

@@ -26,17 +26,8 @@ var leased = netip.MustParseAddr("203.0.113.33")
 // Addresses holds an engine to what it promises of leased addresses: the ports
 // that were exposed and no others, for as long as somebody leases them.
 func Addresses(t *testing.T, open NetworkOpener) {
-	if reason := unable(); reason != "" {
-		t.Skip(reason)
-	}
 	o := network.Options{Addresses: []netip.Prefix{netip.MustParsePrefix("203.0.113.32/28")}, Interface: worldInterface, Outgoing: true}
-	k := &kit{dir: t.TempDir(), open: func(t testing.TB, dir string) Closer { return open(t, dir, o) }}
-	k.image = Image(t, filepath.Join(k.dir, "images"))
-	k.engine = k.open(t, filepath.Join(k.dir, "engine"))
-	if _, err := k.engine.Check(t.Context()); err != nil {
-		t.Skipf("this machine runs no containers: %v", err)
-	}
-	t.Cleanup(func() { k.close(t) })
+	k := newKit(t, func(t testing.TB, dir string) Closer { return open(t, dir, o) })
 
 	web := k.workload(k.lease(t), "web", "serve", "one")
 	web.Ports = []sandbox.Port{{Container: 8080, Host: 80, IP: leased}}

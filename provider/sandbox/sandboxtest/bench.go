@@ -20,14 +20,12 @@ import (
 // Bench measures an engine: BenchmarkX/start is from Start to the first byte
 // over HTTP, BenchmarkX/idle what a lease costs that does nothing.
 func Bench(b *testing.B, open Opener) {
-	if reason := unable(); reason != "" {
-		b.Skip(reason)
-	}
+	able(b)
 	dir := b.TempDir()
 	k := &kit{dir: dir, image: Image(b, filepath.Join(dir, "images"))}
 	k.engine = open(b, filepath.Join(dir, "engine"))
 	if _, err := k.engine.Check(b.Context()); err != nil {
-		b.Skip(err)
+		b.Fatal(err)
 	}
 	b.Run("plain-runc-run", k.benchPlain)
 	b.Run("plain-podman-run", k.benchPodman)

@@ -89,14 +89,12 @@ type kit struct {
 }
 
 func newKit(t *testing.T, open Opener) *kit {
-	if reason := unable(); reason != "" {
-		t.Skip(reason)
-	}
+	able(t)
 	k := &kit{open: open, dir: t.TempDir()}
 	k.image = Image(t, filepath.Join(k.dir, "images"))
 	k.engine = open(t, filepath.Join(k.dir, "engine"))
 	if _, err := k.engine.Check(t.Context()); err != nil {
-		t.Skipf("this machine runs no containers: %v", err)
+		t.Fatalf("this machine runs no containers: %v", err)
 	}
 	t.Cleanup(func() { k.close(t) })
 	return k

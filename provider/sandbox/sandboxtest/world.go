@@ -77,25 +77,26 @@ func Shim(t testing.TB) []string {
 	return []string{self, shimArg}
 }
 
-// unable says why containers cannot run here, or "".
-func unable() string {
+// able skips a test where nobody asked for containers. Who did is told what
+// they lack here.
+func able(t testing.TB) {
+	t.Helper()
 	switch {
 	case os.Getenv("PLEXUS_SANDBOX") == "":
-		return "hostile workloads run where PLEXUS_SANDBOX is set, as make sandbox-test does"
+		t.Skip("hostile workloads run where PLEXUS_SANDBOX is set, as make sandbox-test does")
 	case os.Geteuid() != 0:
-		return "containers need root"
+		t.Fatal("containers need root")
 	case os.Getenv(inside) == "":
-		return "the package's TestMain does not call sandboxtest.Main"
+		t.Fatal("the package's TestMain does not call sandboxtest.Main")
 	}
 	for _, p := range []string{"nft", "mkfs.ext4", "go"} {
 		if p == "go" && os.Getenv(prebuilt) != "" {
 			continue
 		}
 		if _, err := exec.LookPath(p); err != nil {
-			return "the program " + p + " is missing"
+			t.Fatal("the program " + p + " is missing")
 		}
 	}
-	return ""
 }
 
 // The tests' world: this machine is host, behind it is the internet's router
