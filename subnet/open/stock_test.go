@@ -16,7 +16,9 @@ func TestMain(m *testing.M) {
 
 // TestStockModels lets the models that ship with Plexus compete, with the
 // better one as the judge. Its verdicts hardly count: a model of 4 M parameters
-// cannot tell good prose from bad, as the ratings in the log show.
+// cannot tell good prose from bad, as the ratings in the log show. Of the easiest
+// questions the strong model answers 9 in 100 and the weak one 3: over 600 they
+// change places once in ten thousand runs.
 func TestStockModels(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs models")
@@ -34,9 +36,9 @@ func TestStockModels(t *testing.T) {
 		return e
 	}
 	strong, weak := open(stock.Strong), open(stock.Weak)
-	manifest := Manifest{Levels: 1, MaxTokens: 40, Weight: 0.02}
+	manifest := Manifest{Levels: 1, MaxTokens: 40, Weight: 0.001}
 	v := New(nil, manifest, Options{Judge: strong, Seed: [32]byte{1}})
-	values := compete(t, v, 150, New(strong, manifest, Options{}), New(weak, manifest, Options{}))
+	values := compete(t, v, 600, New(strong, manifest, Options{}), New(weak, manifest, Options{}))
 	for uid, r := range v.records {
 		t.Logf("uid %d: right %.1f of %.1f, rating %.1f ± %.1f after %d contests, worth %.2g", uid, r.Right, r.Asked, r.Rating.Mu, r.Rating.Sigma, r.Played, values[uid])
 	}
