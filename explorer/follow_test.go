@@ -316,7 +316,7 @@ func TestOtherChainIsRefused(t *testing.T) {
 			b.Block.Header.ChainID = "another" //nolint:staticcheck // the field that the ledger reads
 		}
 		other.show(2) // not so far yet that blocks could be compared
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := x.Follow(ctx, other.client(), FollowOptions{}); !errors.Is(err, ErrOtherChain) {
 			t.Errorf("a chain of another name: %v, want %v", err, ErrOtherChain)
