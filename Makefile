@@ -18,9 +18,11 @@ build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
 # gVisor and the containers' shim: a program without cgo, compressed into the
 # plexus that is built next. Who rents out a machine needs it.
 warden: ; test "$$(uname)" != Linux || { CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/warden ./provider/warden && gzip -9nc bin/warden >provider/gvisor/program/warden.gz; }
-test: ; go test ./...
+# No test takes long on an idle machine; on a slow one that does other things
+# too, a package may.
+test: ; go test -timeout 40m ./...
 # Hostile workloads in both sandboxes, and a rental from SDL to refund: as root.
-sandbox-test: warden build ; PLEXUS_SANDBOX=1 go test -count=1 ./provider/gvisor ./provider/runc && PLEXUS_SANDBOX=1 go test -count=1 -timeout 30m -v -run EndToEndRent ./cmd/plexus -e2e
+sandbox-test: warden build ; PLEXUS_SANDBOX=1 go test -count=1 -timeout 30m ./provider/gvisor ./provider/runc && PLEXUS_SANDBOX=1 go test -count=1 -timeout 60m -v -run EndToEndRent ./cmd/plexus -e2e
 # What a machine with a graphics processor needs to test the sandboxes, in
 # bin/gpu: it is copied there and run as root by `bin/gpu/gpu.sh run`.
 gpu-test: ; sh provider/gvisor/gpu.sh build
@@ -48,7 +50,7 @@ accelerator:
 	cmake --build $(CMAKE_OUT) --target ggml-$(ACCELERATOR) --parallel
 	cp $(CMAKE_OUT)/lib/ollama/libggml-base.so* $(CMAKE_OUT)/lib/ollama/libggml-$(ACCELERATOR).so bin/
 accelerator-test: ; PLEXUS_ACCELERATOR=$(CURDIR)/bin/libggml-$(ACCELERATOR).so go test -count=1 ./engine/llama ./engine/local
-e2e: build ; go test -count=1 -run EndToEnd ./cmd/plexus -e2e $(ARGS)
+e2e: build ; go test -count=1 -timeout 40m -run EndToEnd ./cmd/plexus -e2e $(ARGS)
 
 # The rooms that link neither the chain nor the engine's C++.
 RACE  ?= ./fixed/... ./coin/... ./yuma/... ./p2p/... ./gateway/... ./subnet/... ./neuron/...

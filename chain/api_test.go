@@ -53,7 +53,7 @@ func TestServesRESTAndWebsocket(t *testing.T) {
 		t.Errorf("an unknown field: %s, want a bad request", r.Status)
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	ws, err := rpchttp.New("http://"+rpc, "/websocket")
 	if err != nil {

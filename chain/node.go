@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -94,6 +93,11 @@ func StartNode(ctx context.Context, cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	var free ports
+	defer func() { _ = free.Close() }() // the node listens by then, or never will
+	if cfg, err = cfg.on(&free); err != nil {
+		return nil, err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	n := &Node{stop: stop, done: make(chan struct{}), failed: make(chan failure, 1)}
 	if err := n.start(ctx, cfg); err != nil {
@@ -104,7 +108,7 @@ func StartNode(ctx context.Context, cfg NodeConfig) (*Node, error) {
 	return n, nil
 }
 
-// complete fills in what c leaves out, and picks ports.
+// complete fills in what c leaves out, except ports.
 func (c NodeConfig) complete() (NodeConfig, error) {
 	if c.Home == "" {
 		return c, errors.New("a node needs a home")
@@ -137,25 +141,18 @@ func (c NodeConfig) complete() (NodeConfig, error) {
 	if c.P2P == "" {
 		c.P2P = "127.0.0.1:0"
 	}
+	return c, nil
+}
+
+// on picks the ports that CometBFT listens on.
+func (c NodeConfig) on(free *ports) (NodeConfig, error) {
 	for _, address := range []*string{&c.P2P, &c.RPC, &c.Metrics} {
-		if *address, err = freePort(*address); err != nil {
+		var err error
+		if *address, err = free.pick(*address); err != nil {
 			return c, err
 		}
 	}
 	return c, nil
-}
-
-// freePort checks that an address can be listened on, and replaces port 0 by a
-// free one. Empty stays empty.
-func freePort(address string) (string, error) {
-	if address == "" {
-		return "", nil
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return "", fmt.Errorf("listen on %s: %w (is another node running there? choose another address)", address, err)
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // start opens the data, and starts consensus and the services.

@@ -73,7 +73,7 @@ func TestStateSync(t *testing.T) {
 
 	began := time.Now()
 	c.cfgs = append(c.cfgs, cfg)
-	c.nodes = append(c.nodes, nil)
+	c.nodes, c.held = append(c.nodes, nil), append(c.held, nil)
 	fresh := c.start(2)
 	c.await(31)
 	t.Logf("a fresh node was at height %d after %v, of which 5 s is the search for snapshots", fresh.Height(), time.Since(began))

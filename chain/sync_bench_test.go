@@ -83,7 +83,7 @@ func BenchmarkStateSync(b *testing.B) {
 	var spent, took time.Duration
 	for b.Loop() {
 		cfg := NodeConfig{Home: filepath.Join(b.TempDir(), "fresh"), Genesis: c.cfgs[0].Genesis, Local: true, BlockTime: blockTime, StateSync: sync}
-		c.cfgs, c.nodes = append(c.cfgs[:2], cfg), append(c.nodes[:2], nil)
+		c.cfgs, c.nodes, c.held = append(c.cfgs[:2], cfg), append(c.nodes[:2], nil), append(c.held[:2], nil)
 		began, used := time.Now(), cpu()
 		fresh := c.start(2)
 		c.await(every + 1)

@@ -184,7 +184,7 @@ func startNode(t testing.TB, validator, alice *wallet.Key) *chain.Node {
 // awaitPaid waits until an epoch paid the miner, and returns its height.
 func awaitPaid(t *testing.T, c *ledger.Client) yuma.Height {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for range c.Heads(ctx) {
 		m, err := c.Metagraph(ctx, 1)
@@ -192,14 +192,14 @@ func awaitPaid(t *testing.T, c *ledger.Client) yuma.Height {
 			return m.LastEpoch
 		}
 	}
-	t.Fatal("no epoch paid the miner in 30 s")
+	t.Fatal("no epoch paid the miner in three minutes")
 	return 0
 }
 
 // awaitIndexed waits until the index holds a block.
 func awaitIndexed(t *testing.T, x *explorer.Index, height yuma.Height) {
 	t.Helper()
-	for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < 2*time.Minute; time.Sleep(20 * time.Millisecond) {
 		s, err := x.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -208,7 +208,7 @@ func awaitIndexed(t *testing.T, x *explorer.Index, height yuma.Height) {
 			return
 		}
 	}
-	t.Fatalf("block %d is not in the index after 30 s", height)
+	t.Fatalf("block %d is not in the index after two minutes", height)
 }
 
 // get asks the handler.

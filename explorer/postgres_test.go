@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -44,7 +43,8 @@ func withPostgres(f func() int) int {
 	return f()
 }
 
-// startPostgres starts a private cluster on the loopback interface.
+// startPostgres starts a private cluster on a socket in a folder of its own: a
+// port could be taken by another package's tests meanwhile.
 func startPostgres(bin string) (stop func(), err error) {
 	dir, err := os.MkdirTemp("", "plexus-postgres-")
 	if err != nil {
@@ -66,14 +66,7 @@ func startPostgres(bin string) (stop func(), err error) {
 		remove()
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		remove()
-		return nil, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	server := run("postgres", "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-k", dir, "-c", "fsync=off")
+	server := run("postgres", "-D", data, "-p", "5432", "-c", "listen_addresses=", "-k", dir, "-c", "fsync=off")
 	if err := server.Start(); err != nil {
 		remove()
 		return nil, err
@@ -83,7 +76,7 @@ func startPostgres(bin string) (stop func(), err error) {
 		_ = server.Wait()
 		remove()
 	}
-	postgresDSN = fmt.Sprintf("postgres://plexus@127.0.0.1:%d/postgres?sslmode=disable", port)
+	postgresDSN = "postgres://plexus@/postgres?sslmode=disable&port=5432&host=" + url.QueryEscape(dir)
 	db, err := sql.Open("pgx", postgresDSN)
 	if err != nil {
 		stop()
@@ -94,7 +87,7 @@ func startPostgres(bin string) (stop func(), err error) {
 		if err = db.Ping(); err == nil {
 			return stop, nil
 		}
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > 2*time.Minute {
 			stop()
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
@@ -20,7 +21,9 @@ import (
 )
 
 // realNet is a subnet of miners of the kind text on one real engine, with a
-// validator that checks everything.
+// validator that checks everything. In virtual time the clock stands still while
+// the engine computes, so that a slow machine's miner is not taken for one that
+// hangs.
 type realNet struct {
 	engine *batch.Engine
 	works  []subnet.Mechanism // of the miners, in turn
@@ -130,66 +133,68 @@ func TestTakeOverIsSeamless(t *testing.T) {
 		"a model of random bytes": enginetest.RandomModel(t, enginetest.Shape{Seed: 3}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := newRealNet(t, path, 4)
-			g := openReal(t, n)
-			ask := `{"model":"toy","messages":[{"role":"user","content":"What is the capital of France?"}],"temperature":0,"max_tokens":20,` +
-				`"stream":true,"stream_options":{"include_usage":true},"plexus":{"miners":1}`
-			run := func(more string, die ...int) (string, *usage, string, *report) {
-				t.Helper()
-				n.reset(die...)
-				chunks, said := readStream(t, post(t.Context(), g, "/v1/chat/completions", ask+more+`}`).Body)
-				g.late.Wait()
-				var u *usage
-				var finish string
-				var p *report
-				records := 0
-				for _, c := range chunks {
-					if c.Error != nil {
-						t.Fatalf("dying after %v: %s", die, c.Error.Message)
+			synctest.Test(t, func(t *testing.T) {
+				n := newRealNet(t, path, 4)
+				g := openReal(t, n)
+				ask := `{"model":"toy","messages":[{"role":"user","content":"What is the capital of France?"}],"temperature":0,"max_tokens":20,` +
+					`"stream":true,"stream_options":{"include_usage":true},"plexus":{"miners":1}`
+				run := func(more string, die ...int) (string, *usage, string, *report) {
+					t.Helper()
+					n.reset(die...)
+					chunks, said := readStream(t, post(t.Context(), g, "/v1/chat/completions", ask+more+`}`).Body)
+					g.late.Wait()
+					var u *usage
+					var finish string
+					var p *report
+					records := 0
+					for _, c := range chunks {
+						if c.Error != nil {
+							t.Fatalf("dying after %v: %s", die, c.Error.Message)
+						}
+						if c.Usage != nil {
+							u, records = c.Usage, records+1
+						}
+						if len(c.Choices) > 0 && c.Choices[0].FinishReason != nil {
+							finish = *c.Choices[0].FinishReason
+						}
+						if c.Plexus != nil {
+							p = c.Plexus
+						}
 					}
-					if c.Usage != nil {
-						u, records = c.Usage, records+1
+					if records != 1 {
+						t.Fatalf("%d usage records", records)
 					}
-					if len(c.Choices) > 0 && c.Choices[0].FinishReason != nil {
-						finish = *c.Choices[0].FinishReason
+					for _, s := range n.scores {
+						if s.Reject || !s.Checked || strings.Contains(s.Reason, "differ") || strings.Contains(s.Reason, "not what") {
+							t.Fatalf("dying after %v: an honest part scores %+v", die, s)
+						}
 					}
-					if c.Plexus != nil {
-						p = c.Plexus
+					g.models[0].routing.breakers = breakers{}
+					return said, u, finish, p
+				}
+				whole, u, finish, _ := run("")
+				if len(n.scores) != 1 {
+					t.Fatalf("%d answers were checked", len(n.scores))
+				}
+				stop := strings.Trim(whole[len(whole)/2:], "\uFFFD")
+				for _, more := range []string{"", `,"stop":` + string(must(jsonText(stop[:min(len(stop), 5)])))} {
+					if more != "" {
+						whole, u, finish, _ = run(more)
+					}
+					for k := 1; k <= u.Completion; k++ {
+						said, v, f, p := run(more, k)
+						if said != whole || v.Total != u.Total || f != finish {
+							t.Fatalf("%s: dying after %d tokens: %q (%s) %+v, want %q (%s) %+v", more, k, said, f, v, whole, finish, u)
+						}
+						if said != "" && k < u.Completion && len(p.Resumed) == 1 && p.Resumed[0].Token != k {
+							t.Fatalf("resumed %+v, want at token %d", p.Resumed, k)
+						}
+						if said, v, _, p := run(more, k, 1, 0); said != whole || v.Total != u.Total {
+							t.Fatalf("%s: three die, the first after %d tokens: %q %+v, want %q %+v\n%+v", more, k, said, v, whole, u, p.Resumed)
+						}
 					}
 				}
-				if records != 1 {
-					t.Fatalf("%d usage records", records)
-				}
-				for _, s := range n.scores {
-					if s.Reject || !s.Checked || strings.Contains(s.Reason, "differ") || strings.Contains(s.Reason, "not what") {
-						t.Fatalf("dying after %v: an honest part scores %+v", die, s)
-					}
-				}
-				g.models[0].routing.breakers = breakers{}
-				return said, u, finish, p
-			}
-			whole, u, finish, _ := run("")
-			if len(n.scores) != 1 {
-				t.Fatalf("%d answers were checked", len(n.scores))
-			}
-			stop := strings.Trim(whole[len(whole)/2:], "\uFFFD")
-			for _, more := range []string{"", `,"stop":` + string(must(jsonText(stop[:min(len(stop), 5)])))} {
-				if more != "" {
-					whole, u, finish, _ = run(more)
-				}
-				for k := 1; k <= u.Completion; k++ {
-					said, v, f, p := run(more, k)
-					if said != whole || v.Total != u.Total || f != finish {
-						t.Fatalf("%s: dying after %d tokens: %q (%s) %+v, want %q (%s) %+v", more, k, said, f, v, whole, finish, u)
-					}
-					if said != "" && k < u.Completion && len(p.Resumed) == 1 && p.Resumed[0].Token != k {
-						t.Fatalf("resumed %+v, want at token %d", p.Resumed, k)
-					}
-					if said, v, _, p := run(more, k, 1, 0); said != whole || v.Total != u.Total {
-						t.Fatalf("%s: three die, the first after %d tokens: %q %+v, want %q %+v\n%+v", more, k, said, v, whole, u, p.Resumed)
-					}
-				}
-			}
+			})
 		})
 	}
 }
@@ -200,59 +205,63 @@ func jsonText(s string) ([]byte, error) { return []byte(fmt.Sprintf("%q", s)), n
 // Above temperature 0 the text is another, but the usage is exact, and both
 // parts pass the check.
 func TestTakeOverAboveZero(t *testing.T) {
-	path, err := stock.Path(t.TempDir(), stock.Weak)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := newRealNet(t, path, 3)
-	g := openReal(t, n)
-	for k := 1; k < 12; k++ {
-		n.reset(k)
-		w := post(t.Context(), g, "/v1/completions", `{"model":"toy","prompt":"Once upon a time there was","temperature":1,"max_tokens":24,`+
-			`"stream":true,"stream_options":{"include_usage":true},"return_token_ids":true,"plexus":{"miners":1}}`)
-		chunks, said := readStream(t, w.Body)
-		g.late.Wait()
-		var ids []engine.Token
-		for _, c := range chunks {
-			for _, choice := range c.Choices {
-				for _, id := range choice.TokenIDs {
-					ids = append(ids, engine.Token(id))
+	synctest.Test(t, func(t *testing.T) {
+		path, err := stock.Path(t.TempDir(), stock.Weak)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := newRealNet(t, path, 3)
+		g := openReal(t, n)
+		for k := 1; k < 12; k++ {
+			n.reset(k)
+			w := post(t.Context(), g, "/v1/completions", `{"model":"toy","prompt":"Once upon a time there was","temperature":1,"max_tokens":24,`+
+				`"stream":true,"stream_options":{"include_usage":true},"return_token_ids":true,"plexus":{"miners":1}}`)
+			chunks, said := readStream(t, w.Body)
+			g.late.Wait()
+			var ids []engine.Token
+			for _, c := range chunks {
+				for _, choice := range c.Choices {
+					for _, id := range choice.TokenIDs {
+						ids = append(ids, engine.Token(id))
+					}
+				}
+			}
+			last := chunks[len(chunks)-1]
+			if last.Usage == nil || last.Usage.Completion != len(ids) || n.engine.Decode(ids) != said {
+				t.Errorf("after %d tokens: usage %+v, %d ids that read %q, streamed %q", k, last.Usage, len(ids), n.engine.Decode(ids), said)
+			}
+			for _, s := range n.scores {
+				if s.Reject || !s.Checked || strings.Contains(s.Reason, "differ") || strings.Contains(s.Reason, "not what") {
+					t.Errorf("after %d tokens: a part scores %+v", k, s)
 				}
 			}
 		}
-		last := chunks[len(chunks)-1]
-		if last.Usage == nil || last.Usage.Completion != len(ids) || n.engine.Decode(ids) != said {
-			t.Errorf("after %d tokens: usage %+v, %d ids that read %q, streamed %q", k, last.Usage, len(ids), n.engine.Decode(ids), said)
-		}
-		for _, s := range n.scores {
-			if s.Reject || !s.Checked || strings.Contains(s.Reason, "differ") || strings.Contains(s.Reason, "not what") {
-				t.Errorf("after %d tokens: a part scores %+v", k, s)
-			}
-		}
-	}
+	})
 }
 
 func TestTakeOverEndsWhenAllDie(t *testing.T) {
-	path, err := stock.Path(t.TempDir(), stock.Weak)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := newRealNet(t, path, 3)
-	g := openReal(t, n)
-	n.reset(4, 2, 3)
-	w := post(t.Context(), g, "/v1/completions", `{"model":"toy","prompt":"Once upon a time there was","temperature":0,"max_tokens":40,`+
-		`"stream":true,"stream_options":{"include_usage":true},"plexus":{"miners":1}}`)
-	chunks, said := readStream(t, w.Body)
-	end, told := chunks[len(chunks)-1], chunks[len(chunks)-2].Plexus
-	bad := end.Error
-	if bad == nil || *bad.Code != "answer_broken" || !strings.Contains(bad.Message, errDied.Error()) {
-		t.Fatalf("the stream ends in %+v", bad)
-	}
-	if end.Usage == nil || end.Usage.Completion != 9 || told == nil || len(told.Resumed) != 2 {
-		t.Errorf("with it %+v, before it %+v, want 9 tokens of three miners; streamed %q", end.Usage, told, said)
-	}
-	g.late.Wait()
-	if len(n.scores) != 3 {
-		t.Errorf("%d parts were checked, want 3", len(n.scores))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		path, err := stock.Path(t.TempDir(), stock.Weak)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := newRealNet(t, path, 3)
+		g := openReal(t, n)
+		n.reset(4, 2, 3)
+		w := post(t.Context(), g, "/v1/completions", `{"model":"toy","prompt":"Once upon a time there was","temperature":0,"max_tokens":40,`+
+			`"stream":true,"stream_options":{"include_usage":true},"plexus":{"miners":1}}`)
+		chunks, said := readStream(t, w.Body)
+		end, told := chunks[len(chunks)-1], chunks[len(chunks)-2].Plexus
+		bad := end.Error
+		if bad == nil || *bad.Code != "answer_broken" || !strings.Contains(bad.Message, errDied.Error()) {
+			t.Fatalf("the stream ends in %+v", bad)
+		}
+		if end.Usage == nil || end.Usage.Completion != 9 || told == nil || len(told.Resumed) != 2 {
+			t.Errorf("with it %+v, before it %+v, want 9 tokens of three miners; streamed %q", end.Usage, told, said)
+		}
+		g.late.Wait()
+		if len(n.scores) != 3 {
+			t.Errorf("%d parts were checked, want 3", len(n.scores))
+		}
+	})
 }

@@ -498,7 +498,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	stopped := func() int { n.mu.Lock(); defer n.mu.Unlock(); return n.stopped }
 	for stopped() == 0 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)

@@ -88,22 +88,23 @@ func catchCheats(t *testing.T, strong, weak engine.Checker) {
 		services = append(services, NewMiner(self(first+i), work, MinerOptions{}).Run)
 	}
 	bundles := make(chan text.Bundle, 64)
-	judge := text.New(strong, manifest, text.Options{Challenge: 48, Crowd: 3, Reveal: time.Second, Fraud: func(b text.Bundle) {
+	judge := text.New(strong, manifest, text.Options{Challenge: 48, Crowd: 3, Reveal: 3 * time.Second, Fraud: func(b text.Bundle) {
 		select {
 		case bundles <- b:
 		default:
 		}
 	}})
 	v := NewValidator(self(0), judge, t.TempDir(), ValidatorOptions{
-		Round: 250 * time.Millisecond, Timeout: 2 * time.Second, Parallel: 8, Poll: 100 * time.Millisecond,
+		Round: 250 * time.Millisecond, Timeout: 10 * time.Second, Parallel: 8, Poll: 100 * time.Millisecond,
 	})
 	l := w.run(append(services, v.Run)...)
 
+	var standings []Standing
 	honestTotal := 0.0
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		honestTotal = 0
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		standings, honestTotal = v.Standings(), 0
 		cheatTotal, ready := 0.0, true
-		for _, s := range v.Standings() {
+		for _, s := range standings {
 			switch uid := int(s.Peer.UID) - first; {
 			case uid < 3:
 				honestTotal += s.Score
@@ -116,7 +117,7 @@ func catchCheats(t *testing.T, strong, weak engine.Checker) {
 			break
 		}
 	}
-	for _, s := range v.Standings() {
+	for _, s := range standings {
 		uid := int(s.Peer.UID) - first
 		t.Logf("uid %d %-13s score %.3f latency %v rate %.0f reason %q", s.Peer.UID, behaviours[uid], s.Score, s.Latency, s.Rate, s.LastReason)
 		if uid < 3 && s.Score < 0.5 {
@@ -182,7 +183,7 @@ func askLikeAUser(t *testing.T, v *Validator, honest yuma.UID) {
 		t.Fatal(err)
 	}
 	streamed := 0
-	good, err := v.Ask(t.Context(), honest, body, 5*time.Second, func(chunk []byte) error {
+	good, err := v.Ask(t.Context(), honest, body, time.Minute, func(chunk []byte) error {
 		chunks, err := text.DecodeChunks(chunk)
 		streamed += len(chunks)
 		return err
@@ -194,7 +195,7 @@ func askLikeAUser(t *testing.T, v *Validator, honest yuma.UID) {
 	if err := json.Unmarshal(good.Answer.Receipt, &receipt); err != nil || receipt.Verify() != nil || !receipt.Complete() {
 		t.Errorf("receipt %s: %v, %v", good.Answer.Receipt, err, receipt.Verify())
 	}
-	copied, err := v.Ask(t.Context(), honest+5, body, 5*time.Second, nil)
+	copied, err := v.Ask(t.Context(), honest+5, body, time.Minute, nil)
 	if err != nil {
 		t.Fatalf("Ask of the copycat: %v", err)
 	}

@@ -47,9 +47,9 @@ func convene(t *testing.T, folder string) *court {
 	case err := <-ended:
 		cancel()
 		t.Fatalf("the network ended: %v", err)
-	case <-time.After(3 * time.Minute):
+	case <-time.After(10 * time.Minute):
 		cancel()
-		t.Fatal("the network is not up after three minutes")
+		t.Fatal("the network is not up after ten minutes")
 	}
 	config, err := ledger.ReadConfig(folder)
 	if err != nil {
@@ -84,13 +84,13 @@ func convene(t *testing.T, folder string) *court {
 func (c *court) await(what string, holds func() (bool, error)) {
 	c.Helper()
 	var err error
-	for until := time.Now().Add(3 * time.Minute); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
+	for until := time.Now().Add(10 * time.Minute); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
 		var ok bool
 		if ok, err = holds(); ok {
 			return
 		}
 	}
-	c.Fatalf("not within three minutes: %s (%v)", what, err)
+	c.Fatalf("not within ten minutes: %s (%v)", what, err)
 }
 
 // verdict waits for the end of a case.

@@ -240,7 +240,7 @@ func chats(t *testing.T, judge *teacher, d door) {
 func watch(t *testing.T, client *ledger.Client, judge *teacher, questions int64, done chan error) []uint16 {
 	t.Helper()
 	var enough uint64
-	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		select {
 		case err := <-done:
 			t.Fatal(errors.Join(errors.New("the network ended"), err))

@@ -75,7 +75,7 @@ func TestCall(t *testing.T) {
 func TestCallUnreachable(t *testing.T) {
 	a, b := newTestHost(t, Options{Reach: Local}), newTestHost(t, Options{Reach: Local})
 	for name, to := range map[string]peer.ID{"unknown": b.ID(), "self": a.ID()} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, err := a.Call(ctx, to, "x", nil, nil); !errors.Is(err, ErrUnreachable) {
 			t.Errorf("%s: got %v, want ErrUnreachable", name, err)

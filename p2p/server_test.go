@@ -29,7 +29,7 @@ func say(t *testing.T, from, to *Host, data []byte) network.Stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.SetDeadline(time.Now().Add(5 * time.Second))
+	s.SetDeadline(time.Now().Add(time.Minute))
 	var written sync.WaitGroup
 	written.Go(func() { s.Write(data) }) // fails where the peer refuses early
 	t.Cleanup(func() {
@@ -242,7 +242,7 @@ func TestServeRefusesEarly(t *testing.T) {
 					axon.gate.leave(v)
 				}
 			}()
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			_, err := caller.Call(ctx, axon.ID(), "echo", make([]byte, MaxBody), nil)
 			if no, ok := errors.AsType[*Refused](err); !ok || no.Code != Busy {

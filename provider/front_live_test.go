@@ -3,9 +3,12 @@ package provider
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,15 +20,24 @@ import (
 	"github.com/plexus-network/plexus/provider/price"
 )
 
-// listening returns an address of this machine that nothing listens on.
-func listening(t *testing.T, host string) string {
+// listening returns addresses of this machine that nothing listens on. Linux
+// has a whole net of loopback addresses, and so nobody else takes the ports of
+// this one before they are used.
+func listening(t *testing.T, n int) (all []string) {
 	t.Helper()
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		host = fmt.Sprintf("127.%d.%d.2", 100+os.Getpid()/256%100, os.Getpid()%256)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	for range n {
+		l, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // once all are chosen, so that they differ
+		all = append(all, l.Addr().String())
+	}
+	return all
 }
 
 // soon waits until something is so.
@@ -46,8 +58,7 @@ func TestHTTPSOfALease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := listening(t, "127.0.0.2") // where the engine says that the first replica is
-	l, err := net.Listen("tcp", service)
+	l, err := net.Listen("tcp", "127.0.0.2:0") // where the engine says that the first replica is
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,13 +67,14 @@ func TestHTTPSOfALease(t *testing.T) {
 	})}
 	go func() { _ = web.Serve(l) }()
 	defer web.Close()
-	_, text, _ := net.SplitHostPort(service)
+	_, text, _ := net.SplitHostPort(l.Addr().String())
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	chain, secure, metrics := newChain(), listening(t, "127.0.0.1"), listening(t, "127.0.0.1")
+	chain, free := newChain(), listening(t, 2)
+	secure, metrics := free[0], free[1]
 	d, err := New(Options{
 		Dir: dir, Account: me, Chain: chain, Engine: &memory.Engine{}, Images: images{}, Prices: price.DefaultScale(),
 		Capacity: inventory.Amounts{CPU: 1000, Memory: 1 << 30, Storage: map[string]int64{"": 1 << 30}}, Domain: "sells.example",

@@ -240,9 +240,12 @@ func TestVotingAboveConsensusGainsNothing(t *testing.T) {
 				modest.Weights = slices.Clone(in.Weights)
 				modest.Weights[i] = append(slices.Clone(in.Weights[i]), Entry{stranger, uint16(excess - 1)})
 				modest.Weights[i][at].Value -= uint16(excess - 1)
-				high, low := must(t, in), must(t, &modest)
-				if high.Neurons[i] != low.Neurons[i] {
-					t.Fatalf("%d more than consensus on uid %d turns %+v into %+v", excess, j, low.Neurons[i], high.Neurons[i])
+				high, low := must(t, in).Neurons[i], must(t, &modest).Neurons[i]
+				if j == i { // an owner that votes for itself: trust is what consensus leaves of a miner's votes
+					high.Trust, low.Trust = 0, 0
+				}
+				if high != low {
+					t.Fatalf("%d more than consensus on uid %d turns %+v into %+v", excess, j, low, high)
 				}
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -61,7 +62,7 @@ func (p *process) stop() error {
 // reach waits until the node has a height, and returns the head it has then.
 func (p *process) reach(height yuma.Height) ledger.Head {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Minute)
 	defer cancel()
 	l, err := ledger.Dial(p.grpc, ledger.Options{})
 	if err != nil {
@@ -74,15 +75,20 @@ func (p *process) reach(height yuma.Height) ledger.Head {
 			return last
 		}
 	}
-	p.t.Fatalf("%s is at height %d after a minute, want %d", p.home, last.Height, height)
+	p.t.Fatalf("%s is at height %d after five minutes, want %d", p.home, last.Height, height)
 	return last
 }
 
-// freePorts returns the first of n ports in a row that nobody listens on.
-func freePorts(t *testing.T, n int) int {
+// portsTaken counts the hundreds of ports that this process has used.
+var portsTaken atomic.Int32
+
+// freePorts returns the first of n ports in a row, at most 100, that nobody
+// listens on. They lie below those that Linux gives to whoever asks for any, as
+// every client does, so that they are still free when they are needed.
+func freePorts(t testing.TB, n int) int {
 	t.Helper()
-	for first := 21000 + os.Getpid()%200*100; first < 60000; first += 100 {
-		free := true
+	for range 200 {
+		first, free := 10000+(os.Getpid()+int(portsTaken.Add(1)))%200*100, true
 		for port := first; port < first+n && free; port++ {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if free = err == nil; free {

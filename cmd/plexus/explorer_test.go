@@ -74,8 +74,8 @@ func TestExplorerCommand(t *testing.T) {
 		if s.Height >= 4 && s.Chain == "explorer-command" {
 			break
 		}
-		if time.Since(began) > 30*time.Second {
-			t.Fatalf("after 30 s the explorer is at %+v", s)
+		if time.Since(began) > 2*time.Minute {
+			t.Fatalf("after two minutes the explorer is at %+v", s)
 		}
 	}
 	stop()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -23,9 +24,21 @@ func TestMain(m *testing.M) {
 // TestScripts runs every script of testdata.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"quicken": quicken, "until": until},
+		Dir:   "testdata",
+		Setup: func(e *testscript.Env) error { return numberPorts(t, e) },
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"quicken": quicken, "until": until},
 	})
+}
+
+// numberPorts gives a script ports of its own: $PORT and, so many further,
+// $PORT1, $PORT2, $PORT11 and $PORT50.
+func numberPorts(t *testing.T, e *testscript.Env) error {
+	first := freePorts(t, 100)
+	e.Setenv("PORT", fmt.Sprint(first))
+	for _, n := range []int{1, 2, 11, 50} {
+		e.Setenv(fmt.Sprint("PORT", n), fmt.Sprint(first+n))
+	}
+	return nil
 }
 
 // quicken changes the genesis of the homes below a folder, so that a script
@@ -72,7 +85,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want := regexp.MustCompile("(?m)" + args[0])
 	var out []byte
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		path, err := exec.LookPath(args[1])
 		ts.Check(err)
 		cmd := exec.Command(path, args[2:]...)
@@ -83,5 +96,5 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("a minute later %q does not match %q:\n%s", args[1:], args[0], out)
+	ts.Fatalf("five minutes later %q does not match %q:\n%s", args[1:], args[0], out)
 }

@@ -72,7 +72,7 @@ func apart(t *testing.T, test func()) {
 		test()
 		return
 	}
-	again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m", "-e2e")
+	again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=20m", "-e2e")
 	again.Stdout, again.Stderr = t.Output(), t.Output()
 	again.Env = append(os.Environ(), insideRent+"=1")
 	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
@@ -321,9 +321,9 @@ func (r *rental) kill() {
 
 func (r *rental) wait(what string, done func() bool) {
 	r.t.Helper()
-	for until := time.Now().Add(90 * time.Second); !done(); time.Sleep(200 * time.Millisecond) {
+	for until := time.Now().Add(5 * time.Minute); !done(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(until) {
-			r.t.Fatalf("waited 90 s for %s; the provider says:\n%s", what, r.said)
+			r.t.Fatalf("waited five minutes for %s; the provider says:\n%s", what, r.said)
 		}
 	}
 }

@@ -202,13 +202,12 @@ func TestWorkerDiesWithItsNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = node.Wait() // "signal: killed"
-	for range 100 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if !runs(workers[0]) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	t.Errorf("worker %d outlives its node", workers[0])
+	t.Errorf("worker %d outlives its node by a minute", workers[0])
 }
 
 // runs tells whether a process is there and no zombie.
@@ -287,11 +286,16 @@ func TestSleeps(t *testing.T) {
 		}
 		return ticks
 	}
-	start := used()
-	time.Sleep(300 * time.Millisecond)
-	if n := used() - start; n > 1 {
-		t.Errorf("an idle worker used %d ticks of 30", n)
+	// It may tidy up for a while, but then it rests.
+	var n int
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		start := used()
+		time.Sleep(300 * time.Millisecond)
+		if n = used() - start; n <= 1 {
+			return
+		}
 	}
+	t.Errorf("an idle worker still uses %d ticks in 300 ms after 30 s", n)
 }
 
 // processorTicks is the time that a process used, in hundredths of a second.

@@ -254,7 +254,7 @@ func TestDistrustsTheWorker(t *testing.T) {
 		{"an answer without end", append([][]byte{opened, pieces}, slices.Repeat([][]byte{delta(0, 1, 0, 0, 0)}, 30)...), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			started := 0
 			e, err := worker.Start(ctx, func() (io.ReadWriteCloser, error) {

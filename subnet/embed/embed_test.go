@@ -2,12 +2,14 @@ package embed
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/cryptotest"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
@@ -39,7 +41,7 @@ func work(t *testing.T, v, worker *Mechanism, uid yuma.UID, texts ...string) sub
 		t.Fatal(err)
 	}
 	trial := subnet.Trial{Task: subnet.Task{
-		ID: subnet.TaskID([]byte(fmt.Sprintf("%016d", time.Now().UnixNano()%1e16))), Netuid: 2, Body: body,
+		ID: subnet.TaskID([]byte(rand.Text())), Netuid: 2, Body: body,
 		Validator: subnet.Peer{UID: 100, PeerID: "validator"}, Miner: subnet.Peer{UID: uid, PeerID: fmt.Sprint("miner", uid)},
 	}}
 	trial.Answer.Err = worker.Work(t.Context(), trial.Task, func(b []byte) error {
@@ -85,7 +87,7 @@ func TestCheatsAreRejected(t *testing.T) {
 		"NaN":              {change: func(a *answer) { a.vectors[0][3] = float32(math.NaN()) }},
 		"random vectors": {change: func(a *answer) {
 			for i := range a.vectors {
-				a.vectors[i] = other.vector(fmt.Sprint("random", i, time.Now()))
+				a.vectors[i] = other.vector("random " + rand.Text())
 			}
 		}},
 		"cached vectors": {change: func(a *answer) {
@@ -101,6 +103,7 @@ func TestCheatsAreRejected(t *testing.T) {
 		"another's probe":  {change: func(a *answer) { a.probe = other.vector("quiet tiger") }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			cryptotest.SetGlobalRandom(t, 1)
 			v, worker := honest(), honest()
 			if cheat.engine != nil {
 				worker = kindOn(cheat.engine)
@@ -128,6 +131,7 @@ func TestCheatsAreRejected(t *testing.T) {
 }
 
 func TestHonestMinersStayTrusted(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
 	v, worker := honest(), honest()
 	checked := 0
 	for range 400 {
@@ -145,6 +149,7 @@ func TestHonestMinersStayTrusted(t *testing.T) {
 }
 
 func TestCheatAfterAGoodNameIsCaught(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
 	v, worker := honest(), honest()
 	for range 300 {
 		score(t, v, work(t, v, worker, 1))

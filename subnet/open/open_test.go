@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/cryptotest"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
@@ -15,19 +16,23 @@ import (
 	"github.com/plexus-network/plexus/yuma"
 )
 
-func newClass() *class { return &class{book: map[string]string{}} }
+// newClass is a class that is asked the same questions in every run.
+func newClass(t *testing.T) *class {
+	cryptotest.SetGlobalRandom(t, 1)
+	return &class{book: map[string]string{}}
+}
 
 func (c *class) pupil(name string, skill float64) *Mechanism {
 	return New(&pupil{name: name, skill: skill, class: c}, Manifest{}, Options{})
 }
 
 func TestMechanism(t *testing.T) {
-	c := newClass()
+	c := newClass(t)
 	subnettest.Run(t, func(*testing.T) subnet.Mechanism { return c.validator(Manifest{}, nil) })
 }
 
 func TestMechanismWithJudge(t *testing.T) {
-	c := newClass()
+	c := newClass(t)
 	subnettest.Run(t, func(*testing.T) subnet.Mechanism {
 		return c.validator(Manifest{Free: 0.02}, &critic{})
 	})
@@ -75,7 +80,7 @@ func TestBetterModelsEarnMore(t *testing.T) {
 		"checked": {Free: 1e-9, Weight: 1e-9}, "judged": {Free: 0.9, Weight: 1}, "both": {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newClass()
+			c := newClass(t)
 			skills := []float64{0.2, 0.45, 0.7, 0.95}
 			var miners []subnet.Mechanism
 			for i, s := range skills {
@@ -96,7 +101,7 @@ func TestBetterModelsEarnMore(t *testing.T) {
 }
 
 func TestCopiersGainNothing(t *testing.T) {
-	c := newClass()
+	c := newClass(t)
 	v, honest := c.validator(Manifest{}, nil), c.pupil("honest", 0.9)
 	t.Run("an answer that was made for another miner", func(t *testing.T) {
 		rejected := false
@@ -114,15 +119,19 @@ func TestCopiersGainNothing(t *testing.T) {
 		}
 	})
 	t.Run("an answer to someone else's question", func(t *testing.T) {
-		last, best := "nothing", 0.0
-		for range 60 {
+		last, best, copied := "nothing", 0.0, 0.0
+		for round := range 200 {
 			own := work(t, v, honest, 3)
 			copier := New(&pupil{says: last}, Manifest{}, Options{})
 			best = max(best, score(t, v, own).Value)
 			last, _, _ = decodeAnswer(own.Answer.Body, maxText)
-			if s := score(t, v, work(t, v, copier, 4)); s.Value > best/20 && s.Value > 0.01 {
-				t.Fatalf("the copier is worth %v, its source %v", s.Value, best)
+			if s := score(t, v, work(t, v, copier, 4)); round >= 50 { // one may be lucky with the first
+				copied = max(copied, s.Value)
 			}
+		}
+		t.Logf("the copier is worth %.2g, its source %.2g", copied, best)
+		if copied > best/20 {
+			t.Errorf("the copier is worth %v, its source %v", copied, best)
 		}
 	})
 	t.Run("the same text on an open question", func(t *testing.T) {
@@ -154,7 +163,7 @@ func TestJudgeHasNoBiasOfPosition(t *testing.T) {
 }
 
 func TestJudgesFailureIsTold(t *testing.T) {
-	c := newClass()
+	c := newClass(t)
 	v := c.validator(Manifest{Free: 0.9}, &critic{fail: engine.ErrWorkerDied})
 	for i := range 100 {
 		_, err := v.Score(t.Context(), []subnet.Trial{work(t, v, c.pupil("p", 1), i%3)})
@@ -166,7 +175,7 @@ func TestJudgesFailureIsTold(t *testing.T) {
 }
 
 func TestSilenceCountsAsWrong(t *testing.T) {
-	c := newClass()
+	c := newClass(t)
 	v, m := c.validator(Manifest{}, nil), c.pupil("p", 1)
 	before := compete(t, v, 30, m)[0]
 	for range 30 {
@@ -182,7 +191,7 @@ func TestSilenceCountsAsWrong(t *testing.T) {
 }
 
 func TestUsersTasksTeachNothing(t *testing.T) {
-	c := newClass()
+	c := newClass(t)
 	v := c.validator(Manifest{}, nil)
 	before, _ := v.Snapshot()
 	body, err := Request{Prompt: "Hello?", MaxBytes: 10}.Encode()

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"sync"
 	"testing"
+	"testing/cryptotest"
 	"time"
 
 	"github.com/plexus-network/plexus/subnet"
@@ -21,7 +22,8 @@ import (
 const maxBody = 1 << 20
 
 // Run checks a kind. fresh returns a new mechanism that knows no miner; all that
-// it returns serve the same subnet, and so agree on what a right answer is.
+// it returns serve the same subnet, and so agree on what a right answer is. In
+// this process chance is the same in every run.
 func Run(t *testing.T, fresh func(t *testing.T) subnet.Mechanism) {
 	for name, check := range map[string]func(k kit){
 		"Kind":                  kit.kind,
@@ -40,7 +42,10 @@ func Run(t *testing.T, fresh func(t *testing.T) subnet.Mechanism) {
 		"Forget":                kit.forget,
 		"ManyAtOnce":            kit.manyAtOnce,
 	} {
-		t.Run(name, func(t *testing.T) { check(kit{t: t, fresh: fresh}) })
+		t.Run(name, func(t *testing.T) {
+			cryptotest.SetGlobalRandom(t, 1)
+			check(kit{t: t, fresh: fresh})
+		})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/cryptotest"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
@@ -21,10 +22,10 @@ import (
 func TestAuditCanBeChecked(t *testing.T) {
 	e := toy.New(declared)
 	var shown []Audit
-	v := New(e, ManifestOf(e.Model()), Options{
+	b := benchOn(t, e, Options{
 		Tempo: 10, AuditMax: 0.5, Secret: [32]byte{9}, Audited: func(a Audit) { shown = append(shown, a) },
 	})
-	b := &bench{t: t, validator: v, now: epoch0}
+	v := b.validator
 	committed := v.AuditCommitment(0)
 	for range 40 {
 		b.score(b.ask(miner(declared), 1)) // at height 7
@@ -125,9 +126,8 @@ func (u unscored) Chat(ctx context.Context, r engine.ChatRequest, emit func(engi
 // TestSpotChecks judges by a server that only makes tokens.
 func TestSpotChecks(t *testing.T) {
 	for _, most := range []int{engine.MaxTop, 20, 5} {
-		e := toy.New(declared)
-		v := New(unscored{e, most}, ManifestOf(e.Model()), Options{AuditMin: 1})
-		b := &bench{t: t, validator: v, now: epoch0}
+		b := benchOn(t, unscored{toy.New(declared), most}, Options{AuditMin: 1})
+		v := b.validator
 		o := declared
 		o.Noise = 0.03
 		if rejected, tokens := b.run(miner(o), 1, 60); rejected || v.records[1].State != trusted {
@@ -142,8 +142,7 @@ func TestSpotChecks(t *testing.T) {
 }
 
 func TestBlindEngineJudgesNobody(t *testing.T) {
-	e := toy.New(declared)
-	b := &bench{t: t, validator: New(unscored{e, 0}, ManifestOf(e.Model()), Options{}), now: epoch0}
+	b := benchOn(t, unscored{toy.New(declared), 0}, Options{})
 	trial := b.ask(miner(declared), 1)
 	if _, err := b.validator.Score(t.Context(), []subnet.Trial{trial}); err == nil {
 		t.Error("no error of an engine that tells nothing")
@@ -152,6 +151,7 @@ func TestBlindEngineJudgesNobody(t *testing.T) {
 
 // TestSurprisal draws tokens by the model's own likelihoods, and by another's.
 func TestSurprisal(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
 	judge := toy.New(declared)
 	z := func(o toy.Options) Surprisal {
 		var sum Surprisal
@@ -185,6 +185,7 @@ func TestSurprisal(t *testing.T) {
 // TestAnySamplerChallengesCold makes challenges that any server's answer can be
 // compared in.
 func TestAnySamplerChallengesCold(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
 	e := toy.New(declared)
 	m := ManifestOf(e.Model())
 	m.Sampler = AnySampler

@@ -25,7 +25,7 @@ func realBench(t *testing.T, path string) (*bench, *Mechanism) {
 	}
 	t.Cleanup(func() { e.Close() })
 	m := ManifestOf(e.Model())
-	return &bench{t: t, validator: New(e, m, Options{}), now: epoch0}, New(e, m, Options{Flush: -1})
+	return benchOn(t, e, Options{}), New(e, m, Options{Flush: -1})
 }
 
 // models are the paths of a model that speaks, and of one that says random

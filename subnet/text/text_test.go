@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/cryptotest"
 	"time"
 
 	"github.com/plexus-network/plexus/engine"
@@ -28,8 +29,14 @@ type bench struct {
 	now       time.Time
 }
 
-func newBench(t testing.TB, o Options) *bench {
-	e := toy.New(declared)
+func newBench(t *testing.T, o Options) *bench {
+	return benchOn(t, toy.New(declared), o)
+}
+
+// benchOn is a bench whose validator scores by e. It draws the same challenges,
+// audits and ids in every run.
+func benchOn(t *testing.T, e engine.Checker, o Options) *bench {
+	cryptotest.SetGlobalRandom(t, 1)
 	return &bench{t: t, validator: New(e, ManifestOf(e.Model()), o), now: epoch0}
 }
 
@@ -377,7 +384,7 @@ func TestRejectedMinerReturns(t *testing.T) {
 
 func TestKnownMinerIsCheckedLess(t *testing.T) {
 	e := toy.New(declared)
-	b := &bench{t: t, validator: New(e, ManifestOf(e.Model()), Options{Seed: [32]byte{1}, Challenge: 64}), now: epoch0}
+	b := benchOn(t, e, Options{Challenge: 64})
 	delivered := 0
 	count := func(n int) float64 {
 		before, got := e.Scored(), 0

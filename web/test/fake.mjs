@@ -74,7 +74,7 @@ async function chat(q, res) {
   const words = last.content
   if (words.includes('fail')) return refuse(res, 503, 'no_miners', 'no miner of plexus-4m can be reached now; try again in a few seconds')
   if (words.includes('locked')) return refuse(res, 401, 'invalid_api_key', 'the API key is not valid here; sign in again')
-  if (words.includes('busy') && busy++ === 0) return refuse(res, 429, 'rate_limited', 'the quota of anonymous users is spent: 4000 tokens a day; the next are free in 2 s', { 'retry-after': '2' })
+  if (words.includes('busy') && busy++ === 0) return refuse(res, 429, 'rate_limited', 'the quota of anonymous users is spent: 4000 tokens a day; the next are free in 8 s', { 'retry-after': '8' })
   const id = `req_${asked.length}`
   res.writeHead(200, { 'content-type': 'text/event-stream', 'x-receipt-id': `rcpt_${asked.length}` })
   let gone = false

@@ -79,7 +79,7 @@ async function stream(ask, seen = () => {}) {
  * answer was out. Which miner speaks is the gateway's choice.
  */
 async function outlive(ask) {
-  for (const until = Date.now() + 240_000; Date.now() < until; ) {
+  for (const until = Date.now() + 900_000; Date.now() < until; ) {
     let dead
     const got = await stream({ ...ask, plexus: { miners: 3, verdict: true } }, async (ids, speaker) => {
       if (dead || ids.length < 20 || !miners.has(speaker)) return
@@ -91,7 +91,7 @@ async function outlive(ask) {
     const judged = got.plexus.miners.every((m) => !m.chosen || m.verdict !== 'unchecked') // a busy machine has not always time to
     if (shift && judged) return { ...got, shift }
   }
-  throw new Error('no miner of its own process spoke within four minutes')
+  throw new Error('no miner of its own process spoke within 15 minutes')
 }
 
 /** Checks that an answer has the usage and the receipt of its very tokens. */
@@ -121,14 +121,14 @@ async function accounted(got) {
 
 /** Fetches a receipt once it is signed. */
 async function record(id) {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 1500; i++) {
     const response = await fetch(`${network.url}/v1/receipts/${id}`)
     const file = await response.text()
     if (response.ok) return { file, receipt: JSON.parse(file).receipt }
     assert.equal(JSON.parse(file).error.code, 'receipt_pending')
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
-  throw new Error(`receipt ${id} is still pending after a minute`)
+  throw new Error(`receipt ${id} is still pending after five minutes`)
 }
 
 /** Tells the pauses that clients saw. */
@@ -197,14 +197,14 @@ async function tap() {
 
 /** What the gateway counts of those at the other address, once it counts something. */
 async function used() {
-  for (let i = 0; i < 150; i++) {
+  for (let i = 0; i < 1500; i++) {
     const account = await new Promise((resolve, reject) => {
       http.get(`${network.url}/v1/account`, { localAddress: elsewhere }, (r) => json(r).then(resolve, reject)).on('error', reject)
     })
     if (account.usage.length > 0) return account
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
-  throw new Error('the gateway counts nothing in 30 s')
+  throw new Error('the gateway counts nothing in five minutes')
 }
 
 test('usage is exact when a client hangs up', async () => {

@@ -19,9 +19,12 @@ function taken(port) {
   })
 }
 
-/** Returns the first of n free ports in a row. */
+/**
+ * Returns the first of n free ports in a row, below those that Linux gives to
+ * whoever asks for any.
+ */
 async function freePorts(n, from) {
-  for (let first = from; first < 60000; first += n) {
+  for (let first = from; first < 32000; first += n) {
     const busy = await Promise.all(Array.from({ length: n }, (_, i) => taken(first + i)))
     if (!busy.includes(true)) return first
   }
@@ -35,7 +38,7 @@ export async function answers(url, model, alive) {
       method: 'POST',
       body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hello' }], max_tokens: 4 }),
     })
-  for (let i = 0; i < 600 && alive(); i++) {
+  for (const until = Date.now() + 600_000; Date.now() < until && alive(); ) {
     try {
       if ((await ask()).ok) return
     } catch {
@@ -61,7 +64,7 @@ async function end(child, signal) {
  * of its four ports.
  */
 export async function startNetwork(home, miners) {
-  const port = await freePorts(4, Number(process.env.PLEXUS_PORT ?? 31000 + (process.pid % 200) * 100))
+  const port = await freePorts(4, Number(process.env.PLEXUS_PORT ?? 12000 + (process.pid % 190) * 100))
   const at = (i) => `127.0.0.1:${port + i}`
   const up = spawn(
     plexus,

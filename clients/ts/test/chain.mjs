@@ -23,7 +23,7 @@ function taken(port) {
 
 /** Returns the first of n free ports in a row. */
 async function freePorts(n) {
-  for (let first = 30000 + (process.pid % 200) * 100; first < 60000; first += 100) {
+  for (let first = 12000 + (process.pid % 190) * 100; first < 32000; first += 100) {
     const busy = await Promise.all(Array.from({ length: n }, (_, i) => taken(first + i)));
     if (!busy.includes(true)) return first;
   }
@@ -53,7 +53,7 @@ export async function startChain(addresses) {
     await rm(home, { recursive: true, force: true });
   };
   try {
-    await run(plexus, ["chain", "status", "--home", home, "--wait", "2"], { timeout: 60_000 });
+    await run(plexus, ["chain", "status", "--home", home, "--wait", "2"], { timeout: 600_000 });
   } catch (error) {
     await stop();
     throw new Error(`the chain did not start: ${error.message}\n${log}`);

@@ -7,7 +7,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -47,7 +46,8 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// start starts a private cluster on the loopback interface.
+// start starts a private cluster on a socket in a folder of its own: a port
+// could be taken by another package's tests meanwhile.
 func start(bin string) (stop func(), err error) {
 	dir, err := os.MkdirTemp("", "plexus-postgres-")
 	if err != nil {
@@ -72,15 +72,7 @@ func start(bin string) (stop func(), err error) {
 	if out, err := run("initdb", "-D", data, "-A", "trust", "-U", "plexus", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
-	server := run("postgres", "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-k", dir, "-c", "fsync=off")
+	server := run("postgres", "-D", data, "-p", "5432", "-c", "listen_addresses=", "-k", dir, "-c", "fsync=off")
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
@@ -89,8 +81,8 @@ func start(bin string) (stop func(), err error) {
 		_ = server.Wait()
 		remove()
 	}
-	dsn = fmt.Sprintf("postgres://plexus@127.0.0.1:%d/postgres?sslmode=disable", port)
-	if err := await(20 * time.Second); err != nil {
+	dsn = "postgres://plexus@/postgres?sslmode=disable&port=5432&host=" + url.QueryEscape(dir)
+	if err := await(2 * time.Minute); err != nil {
 		stop()
 		return nil, err
 	}
