@@ -17,7 +17,7 @@ up: build ; bin/plexus up $(ARGS)
 build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
 # gVisor and the containers' shim: a program without cgo, compressed into the
 # plexus that is built next. Who rents out a machine needs it.
-warden: ; test "$$(uname)" != Linux || { CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/warden ./provider/warden && gzip -9nc bin/warden >provider/gvisor/program/warden.gz; }
+warden: ; test "$$(uname)" != Linux || { mkdir -p bin && CGO_ENABLED=0 go run -trimpath ./provider/warden/filter >bin/filter.json && mv bin/filter.json provider/warden/program/ && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/warden ./provider/warden && gzip -9nc bin/warden >provider/gvisor/program/warden.gz; }
 # No test takes long on an idle machine; on a slow one that does other things
 # too, a package may.
 test: ; go test -timeout 40m ./...

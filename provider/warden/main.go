@@ -26,6 +26,9 @@ func main() {
 	// gVisor runs this program again under names of its own, and from inside
 	// the sandbox as /proc/self/exe.
 	if name := filepath.Base(os.Args[0]); os.Args[0] == "/proc/self/exe" || strings.HasPrefix(name, "runsc") {
+		if name == "runsc-sandbox" {
+			prefilter()
+		}
 		runsc()
 		return
 	}
