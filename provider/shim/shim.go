@@ -36,7 +36,7 @@ type Plan struct {
 	Runtime   []string // the runtime's command line before its subcommand
 	Bundle    string   // the OCI bundle
 	Cgroup    string   // the container's control group
-	CPU       int64    // thousandths of a core that the group has once the container runs
+	CPU       int64    // thousandths of a core that the group has; see goAhead
 	LogBytes  int64    // of the journal, both files together
 }
 
