@@ -45,6 +45,11 @@ const (
 	perPid    = 2
 )
 
+// files is the number after that of the last file of a sandbox: its kernel
+// moves the program's three to 253 and on (runsc/boot/loader.go,
+// startingStdioFD).
+const files = 256
+
 // Open opens an engine in o.Dir. If o.Shim is nil, it is the warden of this
 // binary.
 func Open(o oci.Options) (*oci.Engine, error) {
@@ -106,6 +111,7 @@ func Runtime(path string) oci.Runtime {
 		Memory:  ownMemory,
 		Pids:    ownPids,
 		PerPid:  perPid,
+		Files:   files,
 		GPU:     func(ctx context.Context, k *gpu.Kit) ([]string, error) { return driverFlags(ctx, path, k) },
 		Probe: func(ctx context.Context) error {
 			out, err := exec.CommandContext(ctx, path, "runsc", "--version").CombinedOutput()

@@ -115,6 +115,15 @@ func (s *watch) launch() error {
 	cmd := s.runtime(context.Background(), "run", "--detach",
 		"--pid-file", filepath.Join(s.dir, pidFile), "--bundle", s.plan.Bundle, s.plan.Container)
 	cmd.Stdout, cmd.Stderr = writing[0], writing[1]
+	if s.plan.Files > 0 {
+		last, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		defer last.Close()
+		cmd.ExtraFiles = make([]*os.File, s.plan.Files-3) // those between are closed
+		cmd.ExtraFiles[len(cmd.ExtraFiles)-1] = last
+	}
 	if err := cmd.Run(); err != nil {
 		return s.explain(err, writing)
 	}

@@ -38,6 +38,11 @@ type Plan struct {
 	Cgroup    string   // the container's control group
 	CPU       int64    // thousandths of a core that the group has; see goAhead
 	LogBytes  int64    // of the journal, both files together
+
+	// Files is how many files the runtime has room for from its start on; 0
+	// means the kernel's own 64. A program with threads that opens more waits
+	// for the whole machine, 10 ms and longer.
+	Files int
 }
 
 // A Record is what became of a container.
