@@ -2,7 +2,7 @@
 // live for it: it starts the OCI runtime, keeps what the container prints, and
 // writes down how it ended.
 //
-// It runs in a process of its own, one per replica (see provider/warden), in a
+// It runs in a process of its own, one per replica (see provider/warden/shim), in a
 // session and a control group of its own. Everything between it and the daemon
 // is in a folder: the daemon writes [Plan], the shim holds a lock on the folder
 // while it lives and writes [Record]. [Alive] and [ReadRecord] look from
