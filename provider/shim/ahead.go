@@ -2,6 +2,7 @@ package shim
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -58,15 +59,19 @@ func (s *watch) goAhead(stop <-chan struct{}) error {
 	_ = readJSON(file, &d) // the first run has none
 	now := time.Now()
 	owed := d.left(s.plan.CPU, now)
-	err := writeJSON(file, debt{max(owed, loan), now}) // whoever dies meanwhile had it all
-	if err == nil {
+	// Whoever dies meanwhile had it all, and nobody has what is not written down.
+	written := writeJSON(file, debt{max(owed, loan), now})
+	if written == nil {
 		used := func() (time.Duration, error) { return cgroup.CPU(s.plan.Cgroup) }
 		owed = lend(owed, s.plan.CPU, used, stop)
 	}
-	if e := cgroup.Limit(s.plan.Cgroup, s.plan.CPU); e != nil && !errors.Is(e, fs.ErrNotExist) {
-		return errors.Join(err, e, unix.Kill(s.record.Pid, unix.SIGKILL))
+	if err := cgroup.Limit(s.plan.Cgroup, s.plan.CPU); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("limit the processor: %w", err), unix.Kill(s.record.Pid, unix.SIGKILL))
 	}
-	return errors.Join(err, writeJSON(file, debt{owed, time.Now()}))
+	if written == nil {
+		_ = writeJSON(file, debt{owed, time.Now()}) // else it owes more
+	}
+	return nil
 }
 
 // lend waits until a replica that owed so much when it started owes a loan,

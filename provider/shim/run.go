@@ -226,7 +226,11 @@ func (s *watch) wait() error {
 	if used, err := cgroup.Read(s.plan.Cgroup); err == nil {
 		s.record.OOM = used.OOM
 	}
-	err := errors.Join(s.settle(), s.delete())
+	err := s.settle()
+	if err != nil {
+		s.record.Error = err.Error()
+	}
+	err = errors.Join(err, s.delete())
 	s.drain()
 	return errors.Join(err, writeJSON(filepath.Join(s.dir, recordFile), s.record), s.log.Close())
 }
