@@ -15,9 +15,14 @@ CMAKE_OUT   := bin/accelerator
 
 up: build ; bin/plexus up $(ARGS)
 build: ; go build -ldflags '-s -w' -o bin/plexus ./cmd/plexus
-# gVisor and the containers' shim: a program without cgo, compressed into the
-# plexus that is built next. Who rents out a machine needs it.
-warden: ; test "$$(uname)" != Linux || { CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/warden ./provider/warden && gzip -9nc bin/warden >provider/gvisor/program/warden.gz; }
+# gVisor and the containers' shim: programs without cgo, compressed into the
+# plexus that is built next. Who rents out a machine needs them.
+warden: export CGO_ENABLED = 0
+warden:
+	test "$$(uname)" != Linux || { set -e; mkdir -p bin; \
+		go run -trimpath ./provider/warden/filter >bin/filter.json; mv bin/filter.json provider/warden/program/; \
+		go build -trimpath -ldflags '-s -w' -o bin/warden ./provider/warden; gzip -9nc bin/warden >provider/gvisor/program/warden.gz; \
+		go build -trimpath -ldflags '-s -w' -o bin/shim ./provider/warden/shim; gzip -9nc bin/shim >provider/gvisor/program/shim.gz; }
 # No test takes long on an idle machine; on a slow one that does other things
 # too, a package may.
 test: ; go test -timeout 40m ./...

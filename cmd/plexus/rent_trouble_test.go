@@ -27,7 +27,10 @@ var outage = flag.Duration("outage", 20*time.Second, "how long the end-to-end te
 
 // small writes an SDL with one replica, which answers with its name at
 // NAME.example.
-func (r *rental) small(name string, price int) string {
+func (r *rental) small(name string, price int) string { return r.sized(name, "50m", price) }
+
+// sized writes a file of one service with so much of a processor.
+func (r *rental) sized(name, cpu string, price int) string {
 	return r.write(name+".yaml", fmt.Sprintf(`version: "2.0"
 services:
   web:
@@ -37,13 +40,13 @@ services:
       - {port: 8080, as: 80, accept: [%s.example], to: [{global: true}]}
 profiles:
   compute:
-    small: {resources: {cpu: {units: 50m}, memory: {size: 16Mi}, storage: {size: 16Mi}}}
+    small: {resources: {cpu: {units: %s}, memory: {size: 16Mi}, storage: {size: 16Mi}}}
   placement:
     here:
       pricing: {small: {denom: nplx, amount: %d}}
 deployment:
   web: {here: {profile: small, count: 1}}
-`, r.image, name, name, price))
+`, r.image, name, name, cpu, price))
 }
 
 // rent deploys a small SDL and waits until it answers through the ingress.

@@ -3,8 +3,8 @@
 //
 // Groups are made and deleted by the OCI runtimes; this package looks at them,
 // changes their share of the processor, and moves a process out of its
-// service's group so that it survives a restart of the service. A path is relative to the hierarchy's root and
-// begins with a slash.
+// service's group so that it survives a restart of the service. A path is
+// relative to the hierarchy's root and begins with a slash.
 package cgroup
 
 import (
@@ -130,6 +130,34 @@ func Limit(path string, cpu int64) error {
 		os.WriteFile(filepath.Join(dir, "cpu.cfs_period_us"), fmt.Append(nil, Period), 0o644),
 		os.WriteFile(filepath.Join(dir, "cpu.cfs_quota_us"), fmt.Append(nil, Quota(cpu)), 0o644),
 	)
+}
+
+// Weight changes the share of the processor that the group at path has while
+// others want it too, to a number of thousandths of a core.
+func Weight(path string, cpu int64) error {
+	if V2() {
+		return os.WriteFile(filepath.Join(mount, path, "cpu.weight"), fmt.Append(nil, weight(Shares(cpu))), 0o644)
+	}
+	return os.WriteFile(filepath.Join(mount, "cpu", path, "cpu.shares"), fmt.Append(nil, Shares(cpu)), 0o644)
+}
+
+// Shares is a number of thousandths of a core in the first version's unit, of
+// which a core has 1,024. The kernel takes no fewer than 2.
+func Shares(cpu int64) uint64 { return uint64(max(cpu*1024/1000, 2)) }
+
+// weight is the second version's unit, from 1 to 10,000, as the OCI runtimes
+// convert it (opencontainers/cgroups, ConvertCPUSharesToCgroupV2Value).
+func weight(shares uint64) uint64 { return 1 + (min(shares, 262144)-2)*9999/262142 }
+
+// CPU returns the processor time that the group at path has used. A group that
+// is gone is [os.ErrNotExist].
+func CPU(path string) (time.Duration, error) {
+	if !V2() {
+		n, err := number(filepath.Join(mount, "cpuacct", path, "cpuacct.usage"))
+		return time.Duration(n), err
+	}
+	stat, err := fields(filepath.Join(mount, path, "cpu.stat"))
+	return time.Duration(stat["usage_usec"]) * time.Microsecond, err
 }
 
 // Join moves process pid into the group at path in every hierarchy, making

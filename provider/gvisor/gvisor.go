@@ -2,9 +2,10 @@
 // answers their system calls, so that the host's kernel is out of their reach.
 //
 // gVisor is part of the plexus binary, as the program of provider/warden,
-// which `make warden` compiles and compresses into this package. It needs no
-// KVM (its platform is systrap) and nothing installed. See that program for
-// why it is one of its own.
+// which `make warden` compiles and compresses into this package, with the shim
+// that watches containers of any engine. It needs no KVM (its platform is
+// systrap) and nothing installed. See those programs for why each is one of
+// its own.
 package gvisor
 
 import (
@@ -27,7 +28,7 @@ import (
 	"github.com/plexus-network/plexus/provider/sandbox"
 )
 
-// program holds warden.gz when `make warden` has put it there.
+// program holds warden.gz and shim.gz when `make warden` has put them there.
 //
 //go:embed all:program
 var program embed.FS
@@ -45,6 +46,11 @@ const (
 	perPid    = 2
 )
 
+// files is the number after that of the last file of a sandbox: its kernel
+// moves the program's three to 253 and on (runsc/boot/loader.go,
+// startingStdioFD).
+const files = 256
+
 // Open opens an engine in o.Dir. If o.Shim is nil, it is the warden of this
 // binary.
 func Open(o oci.Options) (*oci.Engine, error) {
@@ -58,29 +64,45 @@ func Open(o oci.Options) (*oci.Engine, error) {
 	return oci.Open(Runtime(path), o)
 }
 
-// Shim is the command line by which the warden at path watches a container,
-// with any engine's runtime.
-func Shim(path string) []string { return []string{path, "shim"} }
+// Shim is the command line by which the shim beside the warden at path watches
+// a container, with any engine's runtime.
+func Shim(path string) []string { return []string{filepath.Join(filepath.Dir(path), "shim"), "watch"} }
 
-// Unpack writes the warden below dir, under a name by its content, and returns
-// its path. Earlier ones stay: what they run, they go on running.
+// Unpack writes the warden and the shim below dir, into a folder named by their
+// contents, and returns the warden's path. Earlier ones stay: what they run,
+// they go on running.
 func Unpack(dir string) (string, error) {
-	packed, err := program.ReadFile("program/warden.gz")
-	if err != nil {
-		return "", ErrNotBuilt
+	sum := sha256.New()
+	packed := map[string][]byte{}
+	for _, name := range []string{"shim", "warden"} {
+		text, err := program.ReadFile("program/" + name + ".gz")
+		if err != nil {
+			return "", ErrNotBuilt
+		}
+		sum.Write(text)
+		packed[name] = text
 	}
-	sum := sha256.Sum256(packed)
-	path := filepath.Join(dir, hex.EncodeToString(sum[:8]), "warden")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
+	at := filepath.Join(dir, hex.EncodeToString(sum.Sum(nil)[:8]))
+	if err := os.MkdirAll(at, 0o711); err != nil {
 		return "", err
 	}
-	if err := inflate(packed, path+".new"); err != nil {
-		return "", fmt.Errorf("gvisor: unpack the warden: %w", err)
+	for name, text := range packed {
+		if err := unpack(text, filepath.Join(at, name)); err != nil {
+			return "", fmt.Errorf("gvisor: unpack the %s: %w", name, err)
+		}
 	}
-	return path, os.Rename(path+".new", path)
+	return filepath.Join(at, "warden"), nil
+}
+
+// unpack makes a program at path, whole or not at all, unless it is there.
+func unpack(packed []byte, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := inflate(packed, path+".new"); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 func inflate(packed []byte, path string) error {
@@ -106,6 +128,7 @@ func Runtime(path string) oci.Runtime {
 		Memory:  ownMemory,
 		Pids:    ownPids,
 		PerPid:  perPid,
+		Files:   files,
 		GPU:     func(ctx context.Context, k *gpu.Kit) ([]string, error) { return driverFlags(ctx, path, k) },
 		Probe: func(ctx context.Context) error {
 			out, err := exec.CommandContext(ctx, path, "runsc", "--version").CombinedOutput()

@@ -132,26 +132,34 @@ func (s *Switch) bridge(lease int) string { return fmt.Sprintf("%s%d", s.prefix,
 
 func (s *Switch) veth(lease, host int) string { return fmt.Sprintf("%s%dv%d", s.prefix, lease, host) }
 
-// Open makes a lease's network, and passes ports of this machine on to its
-// replicas. A network that is there is mended. A port that is passed on
-// elsewhere already is an error, and then none is.
-func (s *Switch) Open(lease int, forwards Forwards) error {
+// Prepare makes a lease's bridge, to which replicas are plugged. It carries
+// nothing before [Switch.Open], which may be called next to [Switch.Plug].
+func (s *Switch) Prepare(lease int) error {
 	name := s.bridge(lease)
-	link, err := netlink.LinkByName(name)
+	_, err := netlink.LinkByName(name)
 	var absent netlink.LinkNotFoundError
 	if errors.As(err, &absent) {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = name
 		err = netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
-		if err == nil {
-			link, err = netlink.LinkByName(name)
-		}
 	}
 	if err != nil {
 		return fmt.Errorf("network: bridge %s: %w", name, err)
 	}
 	// IPv6 is off before the bridge is up. A kernel without IPv6 has no file.
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0o644)
+	return nil
+}
+
+// Open makes a lease's network work, and passes ports of this machine on to
+// its replicas. A network that is there is mended. A port that is passed on
+// elsewhere already is an error, and then none is.
+func (s *Switch) Open(lease int, forwards Forwards) error {
+	name := s.bridge(lease)
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("network: bridge %s: %w", name, err)
+	}
 	// The rules come first: a bridge is never up without them.
 	if err := s.admit(lease, forwards); err != nil {
 		return err

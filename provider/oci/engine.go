@@ -54,6 +54,10 @@ type Runtime struct {
 	// that every driver will do.
 	GPU func(ctx context.Context, k *gpu.Kit) ([]string, error)
 
+	// Files is how many files it has open at most while it starts a container,
+	// if that is more than 64: see [shim.Plan].
+	Files int
+
 	// TTY are the flags of its exec for a command on a terminal.
 	TTY []string
 

@@ -11,11 +11,8 @@ import (
 	"github.com/plexus-network/plexus/provider/cgroup"
 	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/sandbox"
+	"github.com/plexus-network/plexus/provider/shim"
 )
-
-// starting is the least part of a processor, in thousandths, that a runtime has
-// for its own start. The shim then sets the replica's own limit.
-const starting = 1000
 
 // defaultPids is a replica's limit where the workload names none.
 const defaultPids = 1024
@@ -137,8 +134,10 @@ func bind(from, to string, readOnly bool) specs.Mount {
 
 func (e *Engine) resources(w sandbox.Workload, g gpu.Grant) *specs.LinuxResources {
 	memory := w.Memory + w.Shm + e.runtime.Memory
-	quota := cgroup.Quota(max(w.CPU, starting))
-	share := uint64(max(w.CPU*1024/1000, 2))
+	// The runtime's own start has a core at least; the shim then sets the
+	// replica's limits.
+	quota := cgroup.Quota(max(w.CPU, shim.Core))
+	share := cgroup.Shares(max(w.CPU, shim.Core))
 	every := uint64(cgroup.Period)
 	pids := w.Pids
 	if pids == 0 {

@@ -59,7 +59,7 @@ func TestSpecHoldsLimits(t *testing.T) {
 		})
 	}
 	w.CPU = 10 // more while the runtime starts; the shim limits it then
-	if r := testEngine(Runtime{}).spec(w, gpu.Grant{}, "/lease").Linux.Resources; *r.CPU.Quota != 100_000 || *r.CPU.Shares != 10 {
+	if r := testEngine(Runtime{}).spec(w, gpu.Grant{}, "/lease").Linux.Resources; *r.CPU.Quota != 100_000 || *r.CPU.Shares != 1024 {
 		t.Errorf("a hundredth of a core: quota %d, shares %d", *r.CPU.Quota, *r.CPU.Shares)
 	}
 }

@@ -134,6 +134,7 @@ func (e *Engine) plan(w sandbox.Workload, granted grant, dir string) error {
 		Cgroup:    cgroupPath(w.ID),
 		CPU:       w.CPU,
 		LogBytes:  e.o.LogBytes,
+		Files:     e.runtime.Files,
 	})
 }
 
@@ -169,10 +170,15 @@ func (e *Engine) disks(w sandbox.Workload, dir string) error {
 // connect makes the replica's network.
 func (e *Engine) connect(w sandbox.Workload, b booking, dir string) error {
 	host := b.Hosts[replica(w.ID)]
-	if err := e.net.Open(b.Number, e.forwards(w, e.net.Address(b.Number, host))); err != nil {
+	if err := e.net.Prepare(b.Number); err != nil {
 		return err
 	}
-	return e.net.Plug(network.Plug{Lease: b.Number, Host: host, Pin: filepath.Join(dir, netnsName), Rate: w.Egress})
+	var both errgroup.Group
+	both.Go(func() error { return e.net.Open(b.Number, e.forwards(w, e.net.Address(b.Number, host))) })
+	both.Go(func() error {
+		return e.net.Plug(network.Plug{Lease: b.Number, Host: host, Pin: filepath.Join(dir, netnsName), Rate: w.Egress})
+	})
+	return both.Wait()
 }
 
 // fail cleans up after a Start that failed for cause, which it writes down.

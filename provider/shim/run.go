@@ -75,7 +75,8 @@ type watch struct {
 	record  Record
 	log     *journal.Writer
 	streams sync.WaitGroup
-	pipes   []*os.File // their reading ends
+	pipes   []*os.File   // their reading ends
+	settle  func() error // ends what the container has beyond its limit
 }
 
 func (s *watch) start() (err error) {
@@ -114,12 +115,21 @@ func (s *watch) launch() error {
 	cmd := s.runtime(context.Background(), "run", "--detach",
 		"--pid-file", filepath.Join(s.dir, pidFile), "--bundle", s.plan.Bundle, s.plan.Container)
 	cmd.Stdout, cmd.Stderr = writing[0], writing[1]
+	if s.plan.Files > 0 {
+		last, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		defer last.Close()
+		cmd.ExtraFiles = make([]*os.File, s.plan.Files-3) // those between are closed
+		cmd.ExtraFiles[len(cmd.ExtraFiles)-1] = last
+	}
 	if err := cmd.Run(); err != nil {
 		return s.explain(err, writing)
 	}
-	// The runtime's own start may take more than the container is to have. A
-	// container that has ended already may have no group.
-	if err := cgroup.Limit(s.plan.Cgroup, s.plan.CPU); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// The runtime's own start has more than the container is to have. One that
+	// has ended already may have no group.
+	if err := cgroup.Weight(s.plan.Cgroup, s.plan.CPU); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(fmt.Errorf("limit the processor: %w", err), s.delete())
 	}
 	pid, err := os.ReadFile(filepath.Join(s.dir, pidFile))
@@ -131,6 +141,12 @@ func (s *watch) launch() error {
 		return fmt.Errorf("the runtime's pid file: %w", err)
 	}
 	s.keep()
+	s.settle = func() error { return nil }
+	if s.plan.CPU < Core {
+		stop, done := make(chan struct{}), make(chan error, 1)
+		go func() { done <- s.goAhead(stop) }()
+		s.settle = func() error { close(stop); return <-done }
+	}
 	return nil
 }
 
@@ -210,7 +226,11 @@ func (s *watch) wait() error {
 	if used, err := cgroup.Read(s.plan.Cgroup); err == nil {
 		s.record.OOM = used.OOM
 	}
-	err := s.delete()
+	err := s.settle()
+	if err != nil {
+		s.record.Error = err.Error()
+	}
+	err = errors.Join(err, s.delete())
 	s.drain()
 	return errors.Join(err, writeJSON(filepath.Join(s.dir, recordFile), s.record), s.log.Close())
 }

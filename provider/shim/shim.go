@@ -2,7 +2,7 @@
 // live for it: it starts the OCI runtime, keeps what the container prints, and
 // writes down how it ended.
 //
-// It runs in a process of its own, one per replica (see provider/warden), in a
+// It runs in a process of its own, one per replica (see provider/warden/shim), in a
 // session and a control group of its own. Everything between it and the daemon
 // is in a folder: the daemon writes [Plan], the shim holds a lock on the folder
 // while it lives and writes [Record]. [Alive] and [ReadRecord] look from
@@ -36,8 +36,13 @@ type Plan struct {
 	Runtime   []string // the runtime's command line before its subcommand
 	Bundle    string   // the OCI bundle
 	Cgroup    string   // the container's control group
-	CPU       int64    // thousandths of a core that the group has once the container runs
+	CPU       int64    // thousandths of a core that the group has; see goAhead
 	LogBytes  int64    // of the journal, both files together
+
+	// Files is how many files the runtime has room for from its start on; 0
+	// means the kernel's own 64. A program with threads that opens more waits
+	// for the whole machine, 10 ms and longer.
+	Files int
 }
 
 // A Record is what became of a container.

@@ -97,6 +97,19 @@ func TestShimSaysWhatTheRuntimePrinted(t *testing.T) {
 	}
 }
 
+func TestRuntimeHasRoomForItsFiles(t *testing.T) {
+	dir := t.TempDir()
+	runtime := filepath.Join(dir, "runtime")
+	script := "#!/bin/sh\ncd /proc/self/fd && test -c 99 && ! test -e 98 && echo room for 100 >&2\nexit 1\n"
+	if err := os.WriteFile(runtime, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := watch{dir: dir, plan: Plan{Runtime: []string{runtime}, Container: "c", Files: 100}}
+	if err := s.launch(); err == nil || err.Error() != "room for 100" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSpawnPassesOnTheAnswer(t *testing.T) {
 	const heard = "head -c 1 >/dev/null; " // the word to start
 	for want, script := range map[string]string{

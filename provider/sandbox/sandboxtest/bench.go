@@ -18,7 +18,8 @@ import (
 )
 
 // Bench measures an engine: BenchmarkX/start is from Start to the first byte
-// over HTTP, BenchmarkX/idle what a lease costs that does nothing.
+// over HTTP with a core, BenchmarkX/small-start with a twentieth of one, and
+// BenchmarkX/idle what a lease costs that does nothing.
 func Bench(b *testing.B, open Opener) {
 	able(b)
 	dir := b.TempDir()
@@ -29,7 +30,8 @@ func Bench(b *testing.B, open Opener) {
 	}
 	b.Run("plain-runc-run", k.benchPlain)
 	b.Run("plain-podman-run", k.benchPodman)
-	b.Run("start", k.benchStart)
+	b.Run("start", func(b *testing.B) { k.benchStart(b, 1000) })
+	b.Run("small-start", func(b *testing.B) { k.benchStart(b, 50) })
 	b.Run("idle", k.benchIdle)
 	if err := k.engine.Destroy(); err != nil {
 		b.Error(err)
@@ -83,10 +85,11 @@ func (k *kit) benchPodman(b *testing.B) {
 	}
 }
 
-func (k *kit) benchStart(b *testing.B) {
+func (k *kit) benchStart(b *testing.B, cpu int64) {
 	var started, first time.Duration
 	for n := 0; b.Loop(); n++ {
 		w := k.workload(sandbox.Lease(fmt.Sprint("bench/", n)), "web", "serve", "x")
+		w.CPU = cpu
 		begin := time.Now()
 		if err := k.engine.Start(b.Context(), w); err != nil {
 			b.Fatal(err)
