@@ -308,7 +308,8 @@ func TestHostileProgramsAreBounded(t *testing.T) {
 		}
 	})
 	t.Run("silence", func(t *testing.T) {
-		m := open(t, Options{Command: hostileCommand("silence"), Timeout: 200 * time.Millisecond})
+		m := open(t, Options{Command: hostileCommand("silence")})
+		m.timeout = 200 * time.Millisecond // once it has said hello
 		if _, err := m.Challenge(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error = %v", err)
 		}
