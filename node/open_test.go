@@ -126,8 +126,8 @@ func stockModel(t *testing.T, name string) engine.Checker {
 }
 
 // compete runs a chain with one validator, which asks every miner about
-// questions times, and then checks that over the epochs until it asked as many
-// and a quarter more again, each engine earned more than the next.
+// questions times, and then checks that over the epochs of 1¼ times as many
+// further ones each engine earned more than the next.
 func compete(t *testing.T, judge *teacher, questions int64, manifest open.Manifest, engines ...engine.Text) {
 	t.Helper()
 	h, err := openHome(t.TempDir())
