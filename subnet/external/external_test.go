@@ -73,6 +73,9 @@ func TestMain(m *testing.M) {
 
 func open(t *testing.T, o Options) *Mechanism {
 	t.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = 2 * time.Minute // a slow machine takes its time to start a program
+	}
 	m, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
