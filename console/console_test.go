@@ -112,7 +112,7 @@ func (d *desk) get(into any, method, path string, body any) {
 // follow reads a stream until done says so.
 func (d *desk) follow(path string, done func(text string) bool) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.host+"/console/v1/"+path, nil)
 	if err != nil {
@@ -382,7 +382,7 @@ func (d *desk) streams(one, lease, provider string) {
 
 // shell types into a terminal inside a replica: what is typed comes back.
 func (d *desk) shell(one string) {
-	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
 	defer cancel()
 	q := url.Values{"service": {"web"}, "command": {"sh -i"}, "rows": {"5"}, "columns": {"40"}}
 	conn, _, err := websocket.Dial(ctx, "http://"+d.host+"/console/v1/"+one+"/shell?"+q.Encode(), &websocket.DialOptions{ //nolint:bodyclose // the library has closed it

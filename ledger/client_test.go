@@ -45,7 +45,7 @@ func start(t *testing.T, minGasPrice string) *chain.Node {
 	}
 	open, hidden := subnet.DefaultHyperparameters(), subnet.DefaultHyperparameters()
 	open.WeightsRateLimit, open.AxonRateLimit = 1000, 1000
-	hidden.Tempo, hidden.WeightsRateLimit, hidden.CommitReveal = 10, 1, true
+	hidden.Tempo, hidden.WeightsRateLimit, hidden.CommitReveal = 50, 1, true
 	neurons := []chain.GenesisNeuron{{Account: validator.Address()}, {Account: miner.Address()}}
 	doc, err := chain.Genesis(chain.GenesisOptions{
 		ChainID:    "ledger-test",
@@ -241,6 +241,11 @@ func testCommitReveal(t *testing.T, c *ledger.Client) {
 	ctx := t.Context()
 	hot := ledger.Actor{Key: hotkey, For: validator.Address()}
 	row := yuma.Row{{UID: 1, Value: 30000}} // the chain stores it scaled up
+	for h := range c.Heads(ctx) {           // no epoch is to end between the commitment and the next look at it
+		if m, err := c.Metagraph(ctx, 2); err != nil || m.NextEpoch >= h.Height+30 {
+			break
+		}
+	}
 	epoch, err := c.CommitWeights(ctx, hot, 2, row, 0, []byte("salt"))
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,7 @@ func testMarket(t *testing.T, c *ledger.Client) {
 // deployment.
 func followed(t *testing.T, m ledger.Market, from yuma.Height, id market.DeploymentID) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var bid, leased, paid bool
 	next := from

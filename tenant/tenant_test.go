@@ -100,7 +100,7 @@ func TestTenant(t *testing.T) {
 // inside looks at what runs.
 func inside(t *testing.T, m *tenanttest.Market, tn *tenant.Tenant, dseq uint64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	id, p, err := tn.Serving(ctx, dseq, 0, "web")
 	if err != nil || id.Provider != m.Providers[1].Key.Address() {

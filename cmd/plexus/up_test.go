@@ -132,15 +132,8 @@ func (n *aNetwork) chat(t *testing.T, stream bool) (text string, last answer) {
 func (n *aNetwork) ask(t *testing.T, fields string, stream bool) (text string, last answer) {
 	t.Helper()
 	body := fmt.Sprintf(`{"model":"plexus-4m",`+fields+`"stream":%v,"temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`, stream)
-	resp, err := http.Post(n.url+"/v1/chat/completions", "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := n.post(t, body)
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		all, _ := io.ReadAll(resp.Body)
-		t.Fatalf("chat: status %d: %s", resp.StatusCode, all)
-	}
 	if !stream {
 		if err := json.NewDecoder(resp.Body).Decode(&last); err != nil {
 			t.Fatal(err)
@@ -173,6 +166,26 @@ func (n *aNetwork) ask(t *testing.T, fields string, stream bool) (text string, l
 		t.Fatalf("the stream did not end with [DONE]; text so far %q", text)
 	}
 	return text, last
+}
+
+// post asks the gateway, and asks again where it says that it can answer in a
+// while: a busy machine may not hear of its miners for a moment.
+func (n *aNetwork) post(t *testing.T, body string) *http.Response {
+	t.Helper()
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(time.Second) {
+		resp, err := http.Post(n.url+"/v1/chat/completions", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode == http.StatusOK {
+			return resp
+		}
+		all, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable || time.Now().After(end) {
+			t.Fatalf("chat: status %d: %s", resp.StatusCode, all)
+		}
+	}
 }
 
 // TestEndToEndUp is the main job: one command starts a network that answers,
@@ -401,7 +414,7 @@ func checkReadme(t *testing.T, n *aNetwork) {
 			continue // what this test is
 		}
 		script = strings.ReplaceAll(script, "http://127.0.0.1:8080", n.url)
-		script = strings.ReplaceAll(script, "curl ", "curl -sSf ")
+		script = strings.ReplaceAll(script, "curl ", "curl -sSf --retry 60 --retry-delay 2 ")
 		script = strings.ReplaceAll(script, "bin/plexus", "plexus")
 		sh := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
 		sh.Dir = "../.."

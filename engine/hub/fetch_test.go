@@ -123,7 +123,7 @@ func TestFetchTakesASilentConnectionForABrokenOne(t *testing.T) {
 	want := model(t, stock.Weak)
 	h.files["m.gguf"] = want
 	o := h.options(t, "org/repo/m.gguf")
-	o.Idle = 100 * time.Millisecond
+	o.Idle = time.Second
 	silent := true
 	h.cut = func(n int) int {
 		if silent {

@@ -66,18 +66,35 @@ func TestAgreesWithTheReference(t *testing.T) {
 	}
 }
 
-// TestAgreesOnTheStockModel does the same with the model that ships.
+// TestAgreesOnTheStockModel does the same with the model that ships, whose
+// answers are the same up to a near tie, which another processor may round to
+// another side.
 func TestAgreesOnTheStockModel(t *testing.T) {
 	native, reference := openBoth(t, "../stock/plexus-4m-q8_0.gguf")
-	if answers := compare(t, native, reference, 0.05, 0.3); accelerators() == nil && !slices.Equal(answers[0], answers[1]) {
-		t.Errorf("greedy answers differ: native %v, reference %v", answers[0], answers[1])
+	answers := compare(t, native, reference, 0.05, 0.3)
+	same := 0
+	for same < min(len(answers[0]), len(answers[1])) && answers[0][same] == answers[1][same] {
+		same++
 	}
+	if accelerators() != nil || slices.Equal(answers[0], answers[1]) {
+		return
+	}
+	t.Logf("greedy answers part after %d tokens: native %v, reference %v", same, answers[0], answers[1])
+	prompt, err := reference.Render(question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, reference, prompt, answers[0][:min(same+1, len(answers[0]))], 0.05)
+	near(t, native, prompt, answers[1][:min(same+1, len(answers[1]))], 0.05)
 }
+
+// question is what both engines are asked.
+var question = []engine.Message{{Role: engine.User, Content: "Tell me of the network <|im_end|>, it's 12."}}
 
 // compare checks both engines on each other's greedy answers, and returns them.
 func compare(t *testing.T, native, reference engine.Checker, mean, most float64) (answers [2][]engine.Token) {
 	t.Helper()
-	prompt, err := reference.Render([]engine.Message{{Role: engine.User, Content: "Tell me of the network <|im_end|>, it's 12."}})
+	prompt, err := reference.Render(question)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -169,7 +169,7 @@ func TestRefusesBrokenStreams(t *testing.T) {
 
 // TestGivesUpOnSilence waits for real: it is the network that is silent.
 func TestGivesUpOnSilence(t *testing.T) {
-	e, err := remote.Open(t.Context(), remote.Options{Model: "random", FirstByte: 30 * time.Millisecond, URL: canned(t, func(_ http.ResponseWriter, q *http.Request) {
+	e, err := remote.Open(t.Context(), remote.Options{Model: "random", FirstByte: 2 * time.Second, URL: canned(t, func(_ http.ResponseWriter, q *http.Request) {
 		<-q.Context().Done()
 	})})
 	if err != nil {

@@ -65,7 +65,7 @@ func (still) Stake(_ context.Context, account string) (own, all coin.Amount, err
 }
 
 func options() access.Options {
-	return access.Options{Chain: still{}, Floor: 5000, Beat: 100 * time.Millisecond}
+	return access.Options{Chain: still{}, Floor: 5000, Beat: time.Second}
 }
 
 // child is a gateway in a process of its own, which says where it listens.
@@ -286,7 +286,7 @@ func TestTwoGatewaysShareOneQuota(t *testing.T) {
 		}
 		return n
 	}
-	for range 600 { // until the survivor has settled what the dead one left
+	for range 2400 { // until the survivor has settled what the dead one left
 		if count(`SELECT COUNT(*) FROM holds`) == 0 {
 			break
 		}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/plexus-network/plexus/market/manifest"
 )
@@ -17,7 +16,8 @@ func backend(t *testing.T, name string) netip.AddrPort {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
-			time.Sleep(200 * time.Millisecond)
+			<-r.Context().Done()
+			return
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {

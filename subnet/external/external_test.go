@@ -73,6 +73,9 @@ func TestMain(m *testing.M) {
 
 func open(t *testing.T, o Options) *Mechanism {
 	t.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = 2 * time.Minute // a slow machine takes its time to start a program
+	}
 	m, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -308,7 +311,8 @@ func TestHostileProgramsAreBounded(t *testing.T) {
 		}
 	})
 	t.Run("silence", func(t *testing.T) {
-		m := open(t, Options{Command: hostileCommand("silence"), Timeout: 200 * time.Millisecond})
+		m := open(t, Options{Command: hostileCommand("silence")})
+		m.timeout = 200 * time.Millisecond // once it has said hello
 		if _, err := m.Challenge(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error = %v", err)
 		}

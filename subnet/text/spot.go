@@ -2,6 +2,7 @@ package text
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"math"
@@ -24,7 +25,9 @@ var widths = []int{engine.MaxTop, 20, 5}
 // says there when it is asked for one token. Known tells whether the last of
 // the margins is the last token's.
 func (f form) spot(ctx context.Context, tokens []engine.TokenScore, s engine.Sampling) (margins []float64, far float64, known bool, err error) {
-	places := rand.Perm(len(tokens) - 1)
+	var seed [32]byte
+	crand.Read(seed[:])
+	places := rand.New(rand.NewChaCha8(seed)).Perm(len(tokens) - 1)
 	places = append(places[:min(spots, len(places))], len(tokens)-1) // where it ends matters most
 	slices.Sort(places)                                              // so that each prompt begins as the one before
 	ids := slices.Concat(f.prompt, idsOf(tokens))

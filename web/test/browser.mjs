@@ -17,7 +17,7 @@ export const fakeOnly = { skip: !!real }
 export let url
 let server, browser
 const trouble = []
-const patience = 60_000 // milliseconds; machines that run tests are slow
+const patience = 180_000 // milliseconds; machines that run tests are slow
 
 before(async () => {
   server = real ? undefined : await start()
