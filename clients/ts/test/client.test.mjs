@@ -62,6 +62,24 @@ test("every message goes to amino JSON and back, full and empty", () => {
   }
 });
 
+test("an empty list is null where its option keeps it, and left out elsewhere", () => {
+  const resources = { id: 1, cpu: 100n, memory: 1n << 27n, storage: [{ name: "default", size: 1n }] };
+  const sent = plexus.message(plexus.market.MsgCreateDeploymentSchema, { owner: "plx1a", groups: [{ name: "web", units: [{ resources, count: 1 }] }] });
+  assert.deepEqual(plexus.plexusAminoTypes().toAmino(sent).value, {
+    owner: "plx1a", deposit: { amount: "" },
+    groups: [{
+      name: "web", signed_by: {}, attributes: null,
+      units: [{
+        resources: {
+          id: 1, cpu: "100", cpu_attributes: null, memory: "134217728", storage: [{ name: "default", size: "1", attributes: null }],
+          gpu_attributes: null, endpoints: null,
+        },
+        count: 1, price: {},
+      }],
+    }],
+  });
+});
+
 test("all messages of the chain's modules are there", async () => {
   for (const module of ["emission", "subnet", "registry", "market"]) {
     const proto = await readFile(new URL(`../../../api/plexus/${module}/v1/tx.proto`, import.meta.url), "utf8");
