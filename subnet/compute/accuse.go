@@ -105,7 +105,7 @@ type Undelivered struct {
 func (u *Undelivered) Error() string { return ErrUndelivered.Error() + ": " + u.Err.Error() }
 
 // Is makes u an [ErrUndelivered].
-func (u *Undelivered) Is(target error) bool { return target == ErrUndelivered } //nolint:errorlint // it is what Is is for
+func (u *Undelivered) Is(target error) bool { return target == ErrUndelivered }
 
 // Unwrap returns the cause.
 func (u *Undelivered) Unwrap() error { return u.Err }
