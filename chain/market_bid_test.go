@@ -306,3 +306,42 @@ func TestFieldsAreBounded(t *testing.T) {
 		b.refuses(c.by, c.want, c.msg)
 	}
 }
+
+// A bid may say which device it gives, in more words than the order; the lease
+// owes that one, and its bid says so for as long as the lease is remembered.
+func TestBidNamesItsGPUInMoreWords(t *testing.T) {
+	b := provided(t, nil)
+	key := func(words string) []marketv1.Attribute {
+		return []marketv1.Attribute{{Key: "vendor/nvidia/model/" + words, Value: "true"}}
+	}
+	gpu := group("gpu", "10")
+	gpu.Units[0].Resources.Gpu = 1
+	gpu.Units[0].Resources.GpuAttributes = key("a100")
+	const exact = "a100/ram/80Gi"
+	for _, p := range []string{"p0", "p1"} {
+		claims := []marketv1.Attribute{{Key: "capabilities/gpu/vendor/nvidia/model/a100", Value: "true"}}
+		if p == "p0" {
+			claims = append(claims, marketv1.Attribute{Key: "capabilities/gpu/vendor/nvidia/model/" + exact, Value: "true"})
+		}
+		b.must(b.person(p), &marketv1.MsgUpdateProvider{Account: b.person(p).String(), HostUri: "https://" + p, Attributes: claims})
+	}
+	dseq := b.deploy(1000, gpu)
+	bid := func(p, words string) *marketv1.MsgCreateBid {
+		m := b.bid(p, dseq, 1, 1, "10")
+		m.Offers[0].Resources.GpuAttributes = key(words)
+		return m
+	}
+	b.refuses("p1", "the provider does not claim attribute capabilities/gpu/vendor/nvidia/model/a100/ram/80Gi=true", bid("p1", exact))
+	b.refuses("p0", "a GPU of nvidia/t4, which is none of those asked for", bid("p0", "t4"))
+	b.refuses("p0", "a GPU of nvidia/a*, which is a pattern", bid("p0", "a*"))
+	b.must(b.person("p1"), bid("p1", "a100"))
+	b.must(b.person("p0"), bid("p0", exact))
+	b.must(b.person("tenant"), b.take("p0", dseq, 1, 1))
+	b.must(b.person("tenant"), &marketv1.MsgCloseDeployment{Owner: b.person("tenant").String(), Dseq: dseq})
+	if l := b.leased("p0", dseq, 1, 1).Lease; l.State != marketv1.LeaseState_LEASE_STATE_CLOSED {
+		t.Errorf("the lease is %+v", l)
+	}
+	if got := b.bidOf("p0", dseq, 1, 1).Offers[0].Resources.GpuAttributes; len(got) != 1 || got[0] != key(exact)[0] {
+		t.Errorf("the bid of the lease names %v, want %s", got, exact)
+	}
+}

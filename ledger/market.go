@@ -376,6 +376,15 @@ func (m Market) Audits(ctx context.Context, f marketv1.QueryAuditsRequest) ([]ma
 	})
 }
 
+// Cases returns the reports of non-delivery that pass a filter, without votes.
+func (m Market) Cases(ctx context.Context, f marketv1.QueryCasesRequest) ([]marketv1.Case, error) {
+	return pages("cases", func(p *query.PageRequest) ([]marketv1.Case, *query.PageResponse, error) {
+		f.Pagination = p
+		r, err := m.query().Cases(ctx, &f)
+		return r.GetCases(), r.GetPagination(), err
+	})
+}
+
 // maxListed bounds a list that a node may make up.
 const maxListed = 1 << 20
 

@@ -3,6 +3,7 @@ package market
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -101,12 +102,55 @@ func (k GPUKind) Differs(key string) []string {
 	return names
 }
 
-// offers tells whether a kind that a provider names is one that w asks for: in
-// these words, or in more of them.
-func offers(kind, w Attribute) bool {
-	if covers(w, Attributes{kind}) {
-		return true
+// device tells whether k names one kind of device: no part of it is a pattern.
+func (k GPUKind) device() bool { return !strings.ContainsAny(k.Key(), `*?[\`) }
+
+// considerGPU tells why what a bid names as the GPUs of a unit is not what an
+// order asks for, or nil. A bid says one of two things:
+//
+//   - the order's own list, word for word, pattern or not: any of these;
+//   - or the kinds that it gives, each a device that the order asks for, in the
+//     order's words or in more of them. Where the order says nothing of the
+//     kind, that is any device.
+//
+// More words bind the provider, never the tenant: the bid stays beside the lease
+// that it becomes, and says which device the lease is owed. So a kind that a bid
+// chooses must be one that the provider claims in its attributes, word for word,
+// where auditors and tenants read it; claims are the provider's attributes below
+// capabilities/gpu/. Fewer words than the order's, another device, a pattern of
+// the bid's own, or a kind named twice are refused.
+func considerGPU(offered, wanted GPU, claims Attributes) error {
+	if offered.Units != wanted.Units {
+		return fmt.Errorf("%d GPUs, and %d are asked for", offered.Units, wanted.Units)
 	}
-	k, err := ParseGPUKind(kind.Key)
-	return err == nil && kind.Value == w.Value && k.Fits(w.Key)
+	if slices.Equal(offered.Attributes, wanted.Attributes) {
+		return nil
+	}
+	if wanted.Units == 0 || len(offered.Attributes) == 0 {
+		return fmt.Errorf("GPUs of %d kinds, and %d of %d kinds are asked for", len(offered.Attributes), wanted.Units, len(wanted.Attributes))
+	}
+	for i, kind := range offered.Attributes {
+		k, err := ParseGPUKind(kind.Key)
+		switch {
+		case err != nil:
+			return err
+		case !k.device():
+			return fmt.Errorf("a GPU of %s, which is a pattern: name a device, or repeat the order's list", k)
+		case !asked(k, kind.Value, wanted.Attributes):
+			return fmt.Errorf("a GPU of %s, which is none of those asked for", k)
+		case !slices.Contains(claims, kind):
+			return fmt.Errorf("a GPU of %s, and the provider does not claim attribute capabilities/gpu/%s=%s", k, kind.Key, kind.Value)
+		case slices.Contains(offered.Attributes[:i], kind):
+			return fmt.Errorf("a GPU of %s twice", k)
+		}
+	}
+	return nil
+}
+
+// asked tells whether a device is one of those wanted. Nothing said is any.
+func asked(k GPUKind, value string, wanted Attributes) bool {
+	if len(wanted) == 0 {
+		return value == "true"
+	}
+	return slices.ContainsFunc(wanted, func(w Attribute) bool { return w.Value == value && k.Fits(w.Key) })
 }

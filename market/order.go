@@ -24,9 +24,12 @@ type Bid struct {
 	Deposit Amount  // in the order's denom
 }
 
-// Offer is what a provider would give for one resource unit. It may name the
-// GPU among those asked for, with more than was asked, so that a tenant knows
-// which it gets.
+// Offer is what a provider would give for one resource unit: all that the order
+// asks for, to the byte, and no other. Only of its GPUs may it say more than was
+// asked, so that a tenant knows which device it gets: that of vendor/nvidia/
+// model/h100/ram/80Gi where the order says vendor/nvidia/model/h100, or one of
+// the two that the order allows. The offer of the bid that was taken is what the
+// lease owes.
 type Offer struct {
 	Resources Resources
 	Count     uint32
@@ -87,7 +90,7 @@ func (o Order) Consider(b Bid, rules Rules, attributes Attributes, audits []Audi
 	if err := o.Spec.Match(attributes, audits); err != nil {
 		return fmt.Errorf("%w: %w", ErrBid, err)
 	}
-	return nil
+	return o.considerGPUs(b.Offer, attributes)
 }
 
 func (o Order) considerPrice(b Bid, rules Rules) error {
@@ -126,31 +129,27 @@ func (o Order) considerOffer(offer []Offer) error {
 		if offer[i].Count != u.Count {
 			return fmt.Errorf("%w: it offers %d replicas of unit %d, and %d are asked for", ErrBid, offer[i].Count, u.Resources.ID, u.Count)
 		}
-		if !fulfils(offer[i].Resources, u.Resources) {
+		if offered := offer[i].Resources; offered.ID != u.Resources.ID || !offered.butGPU().Equal(u.Resources.butGPU()) {
 			return fmt.Errorf("%w: what it offers for unit %d is not what is asked for", ErrBid, u.Resources.ID)
 		}
 	}
 	return nil
 }
 
-// fulfils tells whether offered is wanted, its GPUs being of kinds that were
-// asked for.
-func fulfils(offered, wanted Resources) bool {
-	if offered.ID != wanted.ID {
-		return false
-	}
-	for _, kind := range offered.GPU.Attributes {
-		fits := false
-		for _, w := range wanted.GPU.Attributes {
-			fits = fits || offers(kind, w)
-		}
-		if !fits {
-			return false
+// considerGPUs compares the graphics processors of an offer whose other
+// resources are right.
+func (o Order) considerGPUs(offer []Offer, attributes Attributes) error {
+	claims := attributes.below("capabilities/gpu/")
+	for i, u := range o.Spec.Units {
+		if err := considerGPU(offer[i].Resources.GPU, u.Resources.GPU, claims); err != nil {
+			return fmt.Errorf("%w: it offers for unit %d %w", ErrBid, u.Resources.ID, err)
 		}
 	}
-	if len(wanted.GPU.Attributes) > 0 && len(offered.GPU.Attributes) == 0 {
-		return false
-	}
-	offered.GPU.Attributes = wanted.GPU.Attributes
-	return offered.Equal(wanted)
+	return nil
+}
+
+// butGPU returns r without its graphics processors.
+func (r Resources) butGPU() Resources {
+	r.GPU = GPU{}
+	return r
 }

@@ -49,12 +49,16 @@ func TestConsider(t *testing.T) {
 		{"more cpu", func(_ *Order, b *Bid) { b.Offer[0].Resources.CPU.Units++ }, "not what is asked for"},
 		{"other unit", func(_ *Order, b *Bid) { b.Offer[0].Resources.ID = 2 }, "not what is asked for"},
 		{"names its gpu", func(_ *Order, b *Bid) {
-			b.Offer[0].Resources.GPU.Attributes = Attributes{{"vendor/nvidia/model/h100-pcie", "true"}}
+			b.Offer[0].Resources.GPU.Attributes = Attributes{{"vendor/nvidia/model/h100", "true"}}
 		}, ""},
+		{"names a gpu that it does not claim", func(_ *Order, b *Bid) {
+			b.Offer[0].Resources.GPU.Attributes = Attributes{{"vendor/nvidia/model/h100-pcie", "true"}}
+		}, "does not claim attribute capabilities/gpu/vendor/nvidia/model/h100-pcie=true"},
 		{"names another gpu", func(_ *Order, b *Bid) {
 			b.Offer[0].Resources.GPU.Attributes = Attributes{{"vendor/nvidia/model/t4", "true"}}
-		}, "not what is asked for"},
-		{"names no gpu", func(_ *Order, b *Bid) { b.Offer[0].Resources.GPU.Attributes = nil }, "not what is asked for"},
+		}, "it offers for unit 1 a GPU of nvidia/t4, which is none of those asked for"},
+		{"names no gpu", func(_ *Order, b *Bid) { b.Offer[0].Resources.GPU.Attributes = nil }, "GPUs of 0 kinds"},
+		{"more gpus", func(_ *Order, b *Bid) { b.Offer[0].Resources.GPU.Units++ }, "2 GPUs, and 1 are asked for"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o, b := webOrder(), webBid()

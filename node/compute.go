@@ -5,10 +5,12 @@ import (
 	"fmt"
 
 	"github.com/plexus-network/plexus/coin"
+	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/p2p"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/compute"
+	"github.com/plexus-network/plexus/subnet/compute/duty"
 	"github.com/plexus-network/plexus/tenant"
 	"github.com/plexus-network/plexus/tenant/trial"
 	"github.com/plexus-network/plexus/wallet"
@@ -20,6 +22,7 @@ type ProbeOptions struct {
 	Key    *wallet.Key // whose account pays; nil means the key that signs for the neuron
 	Image  string      // of the probe program, by digest; "" means the subnet's
 	Budget coin.Amount // of an hour; 0 means a PLX
+	Quiet  bool        // providers that are proven not to deliver are not reported to the market
 }
 
 // compute returns the kind compute: with something to rent with, and the
@@ -40,8 +43,12 @@ func (r *lone) compute(params []byte) (subnet.Mechanism, error) {
 	renter := trial.New(r.Chain, tenant.New(r.Chain, key), r.home.path("probes.json"), trial.Options{
 		Life: manifest.Life(), Private: r.Reach != p2p.Public, Log: r.Log,
 	})
+	accuse, err := r.accuser(key)
+	if err != nil {
+		return nil, err
+	}
 	m, err := compute.New(manifest, compute.Options{
-		Renter: renter, Image: r.Probes.Image, Budget: market.Amount(r.Probes.Budget), Log: r.Log,
+		Renter: renter, Image: r.Probes.Image, Budget: market.Amount(r.Probes.Budget), Accuse: accuse, Log: r.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w with --probe-image", err)
@@ -55,4 +62,21 @@ func (r *lone) compute(params []byte) (subnet.Mechanism, error) {
 	}})
 	r.Say("probes", fmt.Sprintf("rented by %s", key.Address()))
 	return m, nil
+}
+
+// accuser returns what takes findings about providers to the market, by the
+// account that rents probes, and adds the service that does; nil if none are
+// reported.
+func (r *lone) accuser(key *wallet.Key) (func(compute.Accusation) error, error) {
+	if r.Probes.Quiet {
+		return nil, nil //nolint:nilnil // nothing is a way of accusing, too
+	}
+	d, err := duty.New(duty.Options{
+		Court: r.Chain.Market(), Actor: ledger.Actor{Key: key}, Folder: r.home.path("accusations"), Log: r.Log.With("role", "duty"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.services = append(r.services, service{"reports", d.Run})
+	return d.Accuse, nil
 }

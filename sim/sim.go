@@ -105,6 +105,10 @@ type Chain struct {
 	Step   time.Duration   // between blocks
 	Absent map[string]bool // operators, in bech32, that sign no blocks
 
+	// Proposer, unless nil, is the consensus address of who proposes the blocks;
+	// otherwise those who may sign take turns.
+	Proposer []byte
+
 	// Follow, unless nil, gets every block once it is committed.
 	Follow func(*abci.RequestFinalizeBlock, *abci.ResponseFinalizeBlock) error
 
@@ -207,13 +211,13 @@ func (c *Chain) Fork() (*Replica, error) {
 // Block makes a block of transactions and returns what became of them.
 func (c *Chain) Block(txs ...[]byte) (*abci.ResponseFinalizeBlock, error) {
 	c.Time = c.Time.Add(c.Step)
-	signers := slices.Sorted(maps.Keys(c.validators[c.height]))
-	if len(signers) == 0 {
-		return nil, fmt.Errorf("block %d: there are no validators", c.height)
+	proposer, err := c.proposer()
+	if err != nil {
+		return nil, err
 	}
 	b := &abci.RequestFinalizeBlock{
 		Txs: txs, Height: c.height, Time: c.Time, Hash: blockHash(c.height, txs),
-		ProposerAddress: []byte(signers[int(c.height)%len(signers)]), DecidedLastCommit: c.votes(), Misbehavior: c.misbehaved,
+		ProposerAddress: proposer, DecidedLastCommit: c.votes(), Misbehavior: c.misbehaved,
 	}
 	done, err := c.Apply(b)
 	if err != nil {
@@ -229,6 +233,18 @@ func (c *Chain) Block(txs ...[]byte) (*abci.ResponseFinalizeBlock, error) {
 		return done, c.Follow(b, done)
 	}
 	return done, nil
+}
+
+// proposer returns the consensus address of who proposes the next block.
+func (c *Chain) proposer() ([]byte, error) {
+	if c.Proposer != nil {
+		return c.Proposer, nil
+	}
+	signers := slices.Sorted(maps.Keys(c.validators[c.height]))
+	if len(signers) == 0 {
+		return nil, fmt.Errorf("block %d: there are no validators", c.height)
+	}
+	return []byte(signers[int(c.height)%len(signers)]), nil
 }
 
 // blockHash returns what stands for the hash of a block.

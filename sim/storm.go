@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
@@ -16,9 +17,11 @@ import (
 
 // Options says what to simulate. The zero value works.
 type Options struct {
-	Seed   uint64
-	Blocks int                              // 0 means 1,000
-	Log    func(format string, args ...any) // nil means none; told of progress
+	Seed     uint64
+	Blocks   int                              // 0 means 1,000
+	Messages int                              // a block tries fewer than this many transactions; 0 means 23
+	Exports  int                              // blocks between two exports, which are imported and compared; 0 means 250
+	Log      func(format string, args ...any) // nil means none; told of progress
 }
 
 // A Report is what became of a simulation.
@@ -40,29 +43,43 @@ type Report struct {
 
 // A Failure is an invariant that did not hold.
 type Failure struct {
-	Seed   uint64
-	Height int64 // of the block after which it did not
-	Err    error
+	Seed     uint64
+	Messages int   // of [Options]; 0 means the default
+	Exports  int   // likewise
+	Height   int64 // of the block after which it did not
+	Err      error
 }
 
 // Error tells what failed and how to see it again.
 func (f *Failure) Error() string {
-	return fmt.Sprintf("seed %d, block %d: %v\nto see it again: make sim ARGS='-seed %d -blocks %d'", f.Seed, f.Height, f.Err, f.Seed, f.Height)
+	again := fmt.Sprintf("-seed %d -blocks %d", f.Seed, f.Height)
+	if f.Messages != 0 {
+		again += fmt.Sprint(" -messages ", f.Messages)
+	}
+	if f.Exports != 0 {
+		again += fmt.Sprint(" -exports ", f.Exports)
+	}
+	return fmt.Sprintf("seed %d, block %d: %v\nto see it again: make sim ARGS='%s'", f.Seed, f.Height, f.Err, again)
 }
 
 // Unwrap returns what failed.
 func (f *Failure) Unwrap() error { return f.Err }
 
 // How often something befalls a storm: once in that many blocks on average, but
-// for exports and audits of solvency, which are regular.
+// for audits of solvency, which are regular.
 const (
 	pausesIn   = 90  // time leaps by two days, and proposals are decided
 	lullsIn    = 60  // blocks become slow or fast
 	absencesIn = 25  // a validator leaves or comes back
 	crimesIn   = 400 // a validator signs twice
 	killsIn    = 50  // the second state machine dies within a block
-	exportsIn  = 250
 	solventIn  = 20
+)
+
+// What [Options] are unless they say otherwise.
+const (
+	defaultMessages = 23
+	defaultExports  = 250
 )
 
 // A Storm is a chain whose people do whatever comes to their minds. All that
@@ -81,6 +98,8 @@ type Storm struct {
 	twin      *Replica
 	proposed  uint64 // proposals so far
 	newcomers int
+	messages  int               // a block tries fewer transactions than this
+	exports   int64             // blocks between two exports
 	subnets   []subnetv1.Subnet // at the beginning of the block
 }
 
@@ -92,12 +111,13 @@ func Run(o Options) (*Report, error) {
 	}
 	s, err := newStorm(o.Seed)
 	if err != nil {
-		return nil, &Failure{Seed: o.Seed, Err: err}
+		return nil, &Failure{Seed: o.Seed, Messages: o.Messages, Exports: o.Exports, Err: err}
 	}
+	s.messages, s.exports = cmp.Or(max(o.Messages, 0), defaultMessages), int64(cmp.Or(max(o.Exports, 0), defaultExports))
 	for range blocks {
 		height := s.height
 		if err := s.safely(s.block); err != nil {
-			return &s.Report, &Failure{Seed: o.Seed, Height: height, Err: err}
+			return &s.Report, &Failure{Seed: o.Seed, Messages: o.Messages, Exports: o.Exports, Height: height, Err: err}
 		}
 		if o.Log != nil && height%500 == 0 {
 			o.Log("block %d: %d messages done, %d refused, %d epochs", height, total(s.Done), total(s.Refused), s.Epochs)
@@ -146,7 +166,7 @@ func (s *Storm) block() error {
 			return err
 		}
 	}
-	if height%exportsIn == 0 {
+	if height%s.exports == 0 {
 		s.Exports++
 		return s.comesBack()
 	}
@@ -224,7 +244,7 @@ func (s *Storm) whims() ([][]byte, error) {
 	s.subnets = r.Subnets
 	var txs [][]byte
 	acted := map[string]bool{}
-	for range s.rng.IntN(23) {
+	for range s.rng.IntN(s.messages) {
 		p, msgs := s.whim()
 		if len(msgs) == 0 || acted[p.Address()] {
 			continue

@@ -9,6 +9,7 @@ import (
 
 	"cosmossdk.io/collections"
 
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
@@ -127,22 +128,33 @@ func (k *Keeper) rule(ctx context.Context, c *marketv1.Case, guilty bool) error 
 
 // decide counts the votes on an open case and ends it if they decide it, or if
 // this is the last count. It stores the case.
+//
+// Carrying a verdict out takes no gas of the vote that decides: which one that
+// is nobody knows when it is signed, and its gas was reckoned by a trial run in
+// which it may not have been the one. A case is decided once, and opening it has
+// its price.
 func (k *Keeper) decide(ctx context.Context, c *marketv1.Case, last bool) error {
 	t, err := k.tally(ctx, c)
 	if err != nil {
 		return err
 	}
 	c.Guilty, c.Innocent, c.All = uint64(t.Guilty), uint64(t.Innocent), uint64(t.All)
+	free := unmetered(ctx)
 	switch {
 	case t.Convicts():
-		return k.convict(ctx, c, fmt.Sprintf("%v of %v of stake found that the provider did not deliver, two thirds or more", t.Guilty, t.All))
+		return k.convict(free, c, fmt.Sprintf("%v of %v of stake found that the provider did not deliver, two thirds or more", t.Guilty, t.All))
 	case t.Acquits():
-		return k.close(ctx, c, marketv1.CaseVerdict_CASE_VERDICT_ACQUITTED, fmt.Sprintf("%v of %v of stake found that the provider delivered, more than a third", t.Innocent, t.All))
+		return k.close(free, c, marketv1.CaseVerdict_CASE_VERDICT_ACQUITTED, fmt.Sprintf("%v of %v of stake found that the provider delivered, more than a third", t.Innocent, t.All))
 	case last:
-		return k.close(ctx, c, marketv1.CaseVerdict_CASE_VERDICT_LAPSED, fmt.Sprintf("by height %d, %v of %v of stake said guilty and %v innocent: neither two thirds nor more than a third",
+		return k.close(free, c, marketv1.CaseVerdict_CASE_VERDICT_LAPSED, fmt.Sprintf("by height %d, %v of %v of stake said guilty and %v innocent: neither two thirds nor more than a third",
 			c.Deadline, t.Guilty, t.All, t.Innocent))
 	}
 	return k.cases.Set(ctx, c.Id, *c)
+}
+
+// unmetered returns ctx with a meter of its own, which nobody pays for.
+func unmetered(ctx context.Context) context.Context {
+	return sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
 }
 
 // tally counts the votes on a case by the stake that voters have now. Votes of

@@ -98,6 +98,7 @@ The account must be a staking validator with a neuron on the subnet.`,
 	c.roleFlags(cmd)
 	cmd.Flags().StringVar(&c.probeFrom, "probe-from", "", "name of the key that rents probes, on a compute subnet (default the key that signs)")
 	cmd.Flags().StringVar(&c.o.Probes.Image, "probe-image", "", "image of the probe program by digest, on a compute subnet (default the subnet's)")
+	cmd.Flags().BoolVar(&c.o.Probes.Quiet, "no-probe-reports", false, "do not report providers that are proven not to deliver to the market, which takes its report deposit, on a compute subnet")
 	cmd.Flags().Var(&c.probeBudget, "probe-budget", "what probes may cost in an hour, on a compute subnet (default 1plx)")
 	cmd.Flags().StringVar(&c.o.HTTP, "http", "", "address to serve users on (default none)")
 	cmd.Flags().StringVar(&c.o.Gateway.DB, "gateway-db", "", "where keys, quotas and receipts are: a path or postgres://user@host/name (default gateway.db beside the neuron's state)")

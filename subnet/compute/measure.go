@@ -62,8 +62,10 @@ type session struct {
 	rtt    time.Duration // the least that was seen
 	disk   exercise.Fill // what lies on the disks
 	got    figures
-	why    error // of the first figure that is 0
-	cheat  error // what proves the provider a cheat
+	why    error           // of the first figure that is 0
+	cheat  error           // what proves the provider a cheat
+	faked  exercise.Chains // that cheat is about
+	answer []byte          // to it
 }
 
 func nonce() (n exercise.Nonce) {
@@ -172,7 +174,7 @@ func (s *session) chains(ctx context.Context, long time.Duration) (figure, error
 	}
 	if err := c.Verify(answer, segments, draw()); err != nil {
 		if errors.Is(err, exercise.ErrWrong) {
-			s.cheat = err
+			s.cheat, s.faked, s.answer = err, c, answer
 		}
 		return 0, err
 	}

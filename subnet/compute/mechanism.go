@@ -28,6 +28,11 @@ type Options struct {
 	Budget   market.Amount // nplx that probes may cost in an hour, at their highest price; 0 means 10⁹, a PLX
 	Together int           // providers that are measured at the same time; 0 means 4
 	Log      *slog.Logger  // nil means no log
+
+	// Accuse takes what proves that a provider did not deliver a lease, to report
+	// it. It is called from several goroutines. Nil means that nobody is told but
+	// the log.
+	Accuse func(Accusation) error
 }
 
 func (o Options) withDefaults() Options {

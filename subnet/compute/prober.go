@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,7 +63,7 @@ func (m *Mechanism) Run(ctx context.Context) error {
 		measure(ctx, all)
 		for _, s := range stays {
 			if ctx.Err() == nil {
-				m.learn(s)
+				m.accuse(m.learn(s))
 			}
 			if s.lease != nil {
 				kept.Go(func() { m.keep(ctx, s) })
@@ -220,17 +221,18 @@ func (m *Mechanism) charge(now time.Time, amount market.Amount) bool {
 	return true
 }
 
-// learn takes in how a stay went so far.
-func (m *Mechanism) learn(s *stay) {
+// learn takes in how a stay went so far, and returns what it proves.
+func (m *Mechanism) learn(s *stay) *Accusation {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.records[s.peer.UID]
 	if r == nil || r.Account != s.peer.Account {
-		return // the slot changed hands
+		return nil // the slot changed hands
 	}
 	now := time.Now()
 	r.Next = m.soon(now, 1)
 	log := m.options.Log.With("uid", s.peer.UID, "provider", s.peer.Account)
+	var proven *Accusation
 	switch {
 	case errors.Is(s.err, ErrRefused) || errors.Is(s.err, ErrUndelivered) || errors.Is(s.err, ErrNoProvider):
 		r.saw(now, false, s.err.Error())
@@ -240,18 +242,26 @@ func (m *Mechanism) learn(s *stay) {
 		r.Next = m.soon(now, 0.2)
 		log.Warn("nothing probed", "err", s.err)
 	default:
-		m.grade(r, s, now)
+		proven = m.grade(r, s, now)
 		log.Info("provider probed", "found", r.String(), "why", r.Why)
 	}
+	if id, why, silent := s.silent(); silent {
+		return m.hush(s.peer.UID, r, id, why, now)
+	}
+	if s.err == nil { // something answered
+		r.Heard, r.Silences = now.UTC(), nil
+	}
+	return proven
 }
 
-// grade takes in what the sessions of a stay found. The caller holds mu.
-func (m *Mechanism) grade(r *record, s *stay, now time.Time) {
+// grade takes in what the sessions of a stay found, and returns what it proves.
+// The caller holds mu.
+func (m *Mechanism) grade(r *record, s *stay, now time.Time) *Accusation {
 	sum, why := nothing(), ""
 	for _, one := range s.sessions {
 		if one.cheat != nil {
 			r.reject(now, time.Duration(m.manifest.Penalty)*time.Second, one.cheat.Error())
-			return
+			return s.faked(one, now)
 		}
 		if one.why != nil && why == "" {
 			why = one.why.Error()
@@ -274,17 +284,22 @@ func (m *Mechanism) grade(r *record, s *stay, now time.Time) {
 	} else {
 		r.Reach = max(s.services/2, 1)
 	}
+	return nil
 }
 
-// keep holds a lease for a while, visits it at random times, and ends it.
+// keep holds a lease for a while, visits it at random times, and ends it; at
+// once if it is proven a fake.
 func (m *Mechanism) keep(ctx context.Context, s *stay) {
 	end := time.NewTimer(m.manifest.keep())
 	defer end.Stop()
-	for open := s.err == nil && ctx.Err() == nil; open; {
+	proven := slices.ContainsFunc(s.sessions, func(one *session) bool { return one.cheat != nil })
+	for open := s.err == nil && !proven && ctx.Err() == nil; open; {
 		visit := time.NewTimer(time.Duration(rand.ExpFloat64() * float64(m.manifest.keep()) / 4))
 		select {
 		case <-visit.C:
-			open = m.visit(ctx, s)
+			var proven *Accusation
+			open, proven = m.visit(ctx, s)
+			m.accuse(proven)
 		case <-end.C:
 			open = false
 		case <-ctx.Done():
@@ -300,30 +315,31 @@ func (m *Mechanism) keep(ctx context.Context, s *stay) {
 }
 
 // visit looks whether a lease still does what it did, and reports whether to
-// come again.
-func (m *Mechanism) visit(ctx context.Context, s *stay) bool {
+// come again, and what it proves.
+func (m *Mechanism) visit(ctx context.Context, s *stay) (again bool, proven *Accusation) {
 	one := s.sessions[rand.IntN(len(s.sessions))]
 	if one.url == "" {
-		return true // it never came, which was counted
+		return true, nil // it never came, which was counted
 	}
 	_, err := one.chains(ctx, visiting)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.records[s.peer.UID]
 	if ctx.Err() != nil || r == nil || r.Account != s.peer.Account {
-		return false
+		return false, nil
 	}
 	now := time.Now()
 	switch {
 	case one.cheat != nil:
 		r.reject(now, time.Duration(m.manifest.Penalty)*time.Second, one.cheat.Error())
-		return false
+		return false, s.faked(one, now)
 	case err != nil:
 		r.saw(now, false, "at a visit: "+err.Error())
 	default:
 		r.saw(now, true, r.Why)
+		r.Heard = now.UTC()
 	}
-	return true
+	return true, nil
 }
 
 // each calls do for all at the same time, and waits.

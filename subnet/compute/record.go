@@ -23,6 +23,9 @@ type record struct {
 	Until   time.Time `json:"until,omitzero"`  // end of the penalty
 	Told    bool      `json:"told,omitempty"`  // the latest proof was answered by a Reject
 	Tried   bool      `json:"tried,omitempty"` // a probe came to a verdict
+
+	Heard    time.Time `json:"heard,omitzero"`     // when a service of it last answered
+	Silences []Silence `json:"silences,omitempty"` // leases in a row that never answered
 }
 
 const (
@@ -131,7 +134,7 @@ func (r *record) check(uid yuma.UID) error {
 		return fmt.Errorf("the record of uid %d is missing", uid)
 	}
 	sound := r.Looks >= r.Up && r.Up >= 0 && r.Looks <= math.MaxFloat32 && r.Shown >= 0 && r.Shown <= math.MaxFloat32 &&
-		r.Reach >= 0 && r.Reach <= 20 && r.Rejects >= 0 && len(r.Why) <= maxWhy && len(r.Account) <= 256
+		r.Reach >= 0 && r.Reach <= 20 && r.Rejects >= 0 && len(r.Why) <= maxWhy && len(r.Account) <= 256 && len(r.Silences) <= maxSilences
 	for _, f := range r.Got.all() {
 		sound = sound && *f >= unmeasured && *f <= 1
 	}

@@ -18,7 +18,8 @@ import (
 var (
 	// ErrRefused means that a provider does not bid though it is there.
 	ErrRefused = errors.New("compute: no bid")
-	// ErrUndelivered means that a provider bid and then did not serve.
+	// ErrUndelivered means that a provider bid and then did not serve. It is an
+	// [*Undelivered] where the bid was taken.
 	ErrUndelivered = errors.New("compute: not delivered")
 	// ErrNoProvider means that the account is no provider on the market, or
 	// does not answer.
@@ -48,6 +49,7 @@ type Offer struct {
 
 // A Lease is a probe that a provider runs.
 type Lease struct {
+	ID     market.BidID      // on the chain
 	Taken  time.Time         // when the bid was taken
 	Doors  map[string]string // URLs by service
 	Client *http.Client      // reaches them

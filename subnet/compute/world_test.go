@@ -33,6 +33,7 @@ type machine struct {
 	start time.Duration
 	fake  func(path string, request, answer []byte) []byte // what it answers instead
 	down  func(now time.Time) bool                         // whether it does not answer
+	takes bool                                             // it takes leases and tells no URL
 
 	mu   sync.Mutex
 	busy int // services at work
@@ -51,6 +52,8 @@ type world struct {
 	rents   map[string]int   // by account
 	largest map[string]int   // services, by account
 	closed  int
+	accused []Accusation
+	state   []byte // of a validator that was stopped
 }
 
 type door struct {
@@ -81,7 +84,11 @@ func (w *world) Rent(_ context.Context, provider string, file *sdl.SDL) (*Lease,
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rents[provider]++
-	l := &Lease{Taken: time.Now().Add(-p.start), Doors: map[string]string{}, Client: &http.Client{Transport: w}}
+	id := market.BidID{OrderID: market.OrderID{GroupID: market.GroupID{DeploymentID: market.DeploymentID{Owner: "me", DSeq: uint64(w.rents[provider])}, GSeq: 1}, OSeq: 1}, Provider: provider}
+	if p.takes {
+		return nil, &Undelivered{id, errors.New("it tells where 0 of 1 services are")}
+	}
+	l := &Lease{ID: id, Taken: time.Now().Add(-p.start), Doors: map[string]string{}, Client: &http.Client{Transport: w}}
 	services := file.Manifest[0].Services
 	w.largest[provider] = max(w.largest[provider], len(services))
 	for _, s := range services {
@@ -160,6 +167,14 @@ func (p *machine) work(ctx context.Context, m Manifest, path string, request []b
 	return ctx.Err()
 }
 
+// accuse keeps what a validator proves.
+func (w *world) accuse(a Accusation) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.accused = append(w.accused, a)
+	return nil
+}
+
 // tiny is a manifest whose exercises take no real time.
 func tiny() Manifest {
 	return Manifest{
@@ -189,7 +204,7 @@ type jury struct {
 // convene makes a validator of all machines' owners.
 func convene(t *testing.T, w *world) *jury {
 	t.Helper()
-	m, err := New(w.now, Options{Renter: w, Together: 16, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	m, err := New(w.now, Options{Renter: w, Together: 16, Accuse: w.accuse, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

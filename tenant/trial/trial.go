@@ -185,21 +185,21 @@ func (r *Renter) lease(ctx context.Context, dseq uint64, provider string, file *
 	if err := r.tenant.Take(ctx, bid); err != nil {
 		return fmt.Errorf("take the bid %v: %w", bid, err)
 	}
-	l.Taken = time.Now()
+	l.ID, l.Taken = bid, time.Now()
 	if err := r.tenant.Send(ctx, dseq, file.Manifest, nil); err != nil {
-		return blame(ctx, fmt.Errorf("send the manifest: %w", err))
+		return blame(ctx, bid, fmt.Errorf("send the manifest: %w", err))
 	}
-	l.Doors, err = r.doors(ctx, dseq, len(file.Manifest[0].Services))
+	l.Doors, err = r.doors(ctx, bid, len(file.Manifest[0].Services))
 	return err
 }
 
 // blame makes an error after the lease the provider's, unless it is the
 // chain's or the end of ctx.
-func blame(ctx context.Context, err error) error {
+func blame(ctx context.Context, id market.BidID, err error) error {
 	if ctx.Err() != nil || errors.Is(err, ledger.ErrUnreachable) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", compute.ErrUndelivered, err)
+	return &compute.Undelivered{Lease: id, Err: err}
 }
 
 // bid waits for the provider's.
@@ -223,11 +223,11 @@ func (r *Renter) bid(ctx context.Context, dseq uint64, provider string) (market.
 }
 
 // doors waits until the provider tells a URL of every service.
-func (r *Renter) doors(ctx context.Context, dseq uint64, services int) (map[string]string, error) {
+func (r *Renter) doors(ctx context.Context, id market.BidID, services int) (map[string]string, error) {
 	waiting, cancel := context.WithTimeout(ctx, r.options.Serve)
 	defer cancel()
 	for {
-		state, err := r.tenant.Look(waiting, dseq, 0)
+		state, err := r.tenant.Look(waiting, id.DSeq, 0)
 		if err != nil && waiting.Err() == nil {
 			return nil, err
 		}
@@ -245,7 +245,7 @@ func (r *Renter) doors(ctx context.Context, dseq uint64, services int) (map[stri
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-waiting.Done():
-			return nil, blame(ctx, fmt.Errorf("after %v it tells where %d of %d services are", r.options.Serve, len(doors), services))
+			return nil, blame(ctx, id, fmt.Errorf("after %v it tells where %d of %d services are", r.options.Serve, len(doors), services))
 		}
 	}
 }

@@ -2,10 +2,14 @@ package trial
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,9 +18,13 @@ import (
 	"testing"
 	"time"
 
+	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
 	"github.com/plexus-network/plexus/ledger"
+	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/market/wire"
 	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/compute"
+	"github.com/plexus-network/plexus/subnet/compute/duty"
 	"github.com/plexus-network/plexus/subnet/compute/exercise"
 	"github.com/plexus-network/plexus/tenant"
 	"github.com/plexus-network/plexus/tenant/tenanttest"
@@ -42,6 +50,11 @@ func ingress(t *testing.T) (address string) {
 	return s.Listener.Addr().String()
 }
 
+// smallProbe is a manifest whose probes take next to nothing.
+var smallProbe = `{"image": "registry.example/probe@sha256:` + strings.Repeat("ab", 32) + `",
+	"cpu_milli": 100, "memory_mib": 64, "storage_mib": 64, "hashes_per_core": 10000, "disk_mb_s": 1, "net_mbit_s": 1,
+	"every_s": 60, "keep_s": 10, "most": 2, "max_price_nplx": 10000}`
+
 // TestValidatorMeasuresAProvider goes from a neuron that answers to its score,
 // by a lease on a chain: rented, measured, kept, and ended with its deposit
 // back.
@@ -50,9 +63,7 @@ func TestValidatorMeasuresAProvider(t *testing.T) {
 	at := ingress(t)
 	tn := tenant.New(m.Chain, m.Tenant)
 	book := filepath.Join(t.TempDir(), "probes.json")
-	manifest, err := compute.ParseManifest([]byte(`{"image": "registry.example/probe@sha256:` + strings.Repeat("ab", 32) + `",
-		"cpu_milli": 100, "memory_mib": 64, "storage_mib": 64, "hashes_per_core": 10000, "disk_mb_s": 1, "net_mbit_s": 1,
-		"every_s": 60, "keep_s": 10, "most": 2, "max_price_nplx": 10000}`))
+	manifest, err := compute.ParseManifest([]byte(smallProbe))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +105,68 @@ func TestValidatorMeasuresAProvider(t *testing.T) {
 	after, err := m.Chain.Balance(t.Context(), m.Tenant.Address())
 	if err != nil || after >= before || before-after > 100_000_000 {
 		t.Errorf("the probe cost %v of %v, %v", before-after, before, err)
+	}
+}
+
+// TestProviderThatFakesIsReported goes from a fake answer in a lease that was
+// rented on a chain to a case on that chain, with the evidence in its
+// transaction.
+func TestProviderThatFakesIsReported(t *testing.T) {
+	m := tenanttest.Open(t, "here")
+	at := ingress(t)
+	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != exercise.PathChains {
+			httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: at}).ServeHTTP(w, r)
+			return
+		}
+		var c exercise.Chains
+		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
+			t.Error(err)
+		}
+		_, _ = w.Write(make([]byte, c.Size())) // the validator says what is wrong
+	}))
+	t.Cleanup(fake.Close)
+	manifest, err := compute.ParseManifest([]byte(smallProbe))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, fake.Listener.Addr().String())
+	}
+	renter := New(m.Chain, tenant.New(m.Chain, m.Tenant), filepath.Join(t.TempDir(), "probes.json"), Options{Life: manifest.Life(), Dial: dial})
+	defer renter.CloseIdle()
+	reports, err := duty.New(duty.Options{
+		Court: m.Chain.Market(), Actor: ledger.Actor{Key: m.Tenant}, Folder: filepath.Join(t.TempDir(), "accusations"),
+		Beat: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, err := compute.New(manifest, compute.Options{Renter: renter, Accuse: reports.Accuse})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { ended <- kind.Run(ctx) }()
+	go func() { ended <- reports.Run(ctx) }()
+	provider := m.Providers[0].Key.Address()
+	var cases []marketv1.Case
+	tenanttest.Wait(t, "the provider to be reported", func() bool {
+		ask(t, kind, provider)
+		cases, err = m.Chain.Market().Cases(t.Context(), marketv1.QueryCasesRequest{Provider: provider})
+		return err == nil && len(cases) > 0
+	})
+	cancel()
+	if err := errors.Join(<-ended, <-ended); err != nil {
+		t.Error(err)
+	}
+	if c := cases[0]; c.Reporter != m.Tenant.Address() || c.Lease.Provider != provider || c.EvidenceSize < 1000 {
+		t.Errorf("case %+v", c)
+	}
+	l, err := m.Chain.Market().Lease(t.Context(), wire.ReadBidID(cases[0].Lease))
+	if err != nil || l.Lease.Case != cases[0].Id {
+		t.Errorf("its lease: %+v, %v", l, err)
 	}
 }
 
@@ -168,16 +241,18 @@ func TestProvidersCannotSendAValidatorHome(t *testing.T) {
 }
 
 func TestBlame(t *testing.T) {
-	if err := blame(t.Context(), ledger.ErrUnreachable); errors.Is(err, compute.ErrUndelivered) {
+	id := market.BidID{Provider: "p"}
+	if err := blame(t.Context(), id, ledger.ErrUnreachable); errors.Is(err, compute.ErrUndelivered) {
 		t.Errorf("the chain's silence is the provider's fault: %v", err)
 	}
-	if err := blame(t.Context(), errors.New("no")); !errors.Is(err, compute.ErrUndelivered) {
+	var undelivered *compute.Undelivered
+	if err := blame(t.Context(), id, errors.New("no")); !errors.Is(err, compute.ErrUndelivered) || !errors.As(err, &undelivered) || undelivered.Lease != id {
 		t.Errorf("nobody's fault: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	<-ctx.Done()
-	if err := blame(ctx, errors.New("no")); errors.Is(err, compute.ErrUndelivered) {
+	if err := blame(ctx, id, errors.New("no")); errors.Is(err, compute.ErrUndelivered) {
 		t.Errorf("the end of the validator is the provider's fault: %v", err)
 	}
 }

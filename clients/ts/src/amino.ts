@@ -5,7 +5,7 @@ import { type AminoConverter, type AminoConverters, AminoTypes, createDefaultAmi
 import { dont_omitempty, name as aminoName } from "./gen/amino/amino_pb.js";
 import { complete, messageSchemas, typeUrl } from "./messages.js";
 
-type Json = string | number | boolean | Json[] | { [key: string]: Json };
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
 /**
  * Converters of our messages to and from the JSON that Ledger devices sign, by
@@ -28,7 +28,10 @@ function converter(schema: DescMessage): AminoConverter {
   };
 }
 
-/** Writes a message: what is empty is left out unless its option says not to. */
+/**
+ * Writes a message: what is empty is left out unless its option says not to. An
+ * empty list then is null, as the chain and amino of old write it.
+ */
 function toAmino(message: ReflectMessage): { [key: string]: Json } {
   const json: { [key: string]: Json } = {};
   for (const field of message.fields) {
@@ -44,6 +47,10 @@ function toAmino(message: ReflectMessage): { [key: string]: Json } {
         json[field.name] = toAmino(message.get(field));
         break;
       case "list":
+        if (!message.isSet(field)) {
+          json[field.name] = null;
+          break;
+        }
         json[field.name] = [...message.get(field)].map((item) =>
           field.listKind === "message" ? toAmino(item as ReflectMessage) : scalarToAmino(item),
         );
@@ -67,7 +74,7 @@ function fromAmino(schema: DescMessage, json: { [key: string]: Json }): Message 
   const to = reflect(schema, message);
   for (const field of schema.fields) {
     const value = json[field.name];
-    if (value === undefined) continue;
+    if (value === undefined || value === null) continue;
     switch (field.fieldKind) {
       case "scalar":
         to.set(field, scalarFromAmino(field.scalar, value));

@@ -15,4 +15,6 @@ export * from "./amino.js";
 export * from "./queries.js";
 export { type EventEpoch, EventEpochSchema } from "./gen/plexus/subnet/v1/events_pb.js";
 export * as emission from "./gen/plexus/emission/v1/tx_pb.js";
-export * as subnet from "./gen/plexus/subnet/v1/tx_pb.js";
+export * as market from "./market.js";
+export * as registry from "./registry.js";
+export * as subnet from "./subnet.js";

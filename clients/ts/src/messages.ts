@@ -11,10 +11,12 @@ import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { type EncodeObject, type GeneratedType, Registry } from "@cosmjs/proto-signing";
 import { defaultRegistryTypes } from "@cosmjs/stargate";
 import { Msg as EmissionMsg } from "./gen/plexus/emission/v1/tx_pb.js";
+import { Msg as MarketMsg } from "./gen/plexus/market/v1/tx_pb.js";
+import { Msg as RegistryMsg } from "./gen/plexus/registry/v1/tx_pb.js";
 import { Msg as SubnetMsg } from "./gen/plexus/subnet/v1/tx_pb.js";
 
 /** The services that take our messages, one per module of the chain. */
-const services = [EmissionMsg, SubnetMsg];
+const services = [EmissionMsg, SubnetMsg, RegistryMsg, MarketMsg];
 
 /** The descriptions of all of our messages. */
 export const messageSchemas: readonly DescMessage[] = services.flatMap((s) => s.methods.map((m) => m.input));

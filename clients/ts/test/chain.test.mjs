@@ -8,7 +8,7 @@ import {
   SigningStargateClient, StargateClient,
 } from "@cosmjs/stargate";
 import { connectComet } from "@cosmjs/tendermint-rpc";
-import { decode, denom, message, plexusAminoTypes, plexusRegistry, prefix, setupPlexusExtension, subnet, toBase } from "../dist/index.js";
+import { decode, denom, market, message, plexusAminoTypes, plexusRegistry, prefix, registry, setupPlexusExtension, subnet, toBase } from "../dist/index.js";
 import { startChain } from "./chain.mjs";
 
 const plx = (amount) => ({ denom, amount: toBase(amount) });
@@ -123,6 +123,36 @@ test("all kinds of fields sign as amino JSON", async () => {
   const { netuid } = decode(subnet.MsgRegisterSubnetResponseSchema, made.msgResponses[0].value);
   const { subnet: record } = await query.plexus.subnet.subnet({ netuid });
   assert.deepEqual(record.kindParams, kindParams);
+});
+
+test("a model is declared in the registry", async () => {
+  const body = new TextEncoder().encode('{"name":"demo"}');
+  const done = await act(bob, message(registry.MsgRegisterManifestSchema, { account: bob.address, body })); // by amino JSON
+  const { hash } = decode(registry.MsgRegisterManifestResponseSchema, done.msgResponses[0].value);
+  assert.equal(hash.length, 32);
+  const { manifest } = await query.plexus.registry.manifest({ hash: Buffer.from(hash).toString("hex") });
+  assert.deepEqual([manifest.account, manifest.body], [bob.address, body]);
+});
+
+test("a rental goes from deployment to lease and back", async () => {
+  const resources = { id: 1, cpu: 100n, memory: 1n << 27n, storage: [{ name: "default", size: 1n << 28n }] };
+  const price = { denom, amount: "10" };
+  const groups = [{ name: "web", units: [{ resources, count: 1, price }] }];
+  await act(alice, message(market.MsgCreateProviderSchema, {
+    account: alice.address, hostUri: "https://a.example", deposit: plx("100"), attributes: [{ key: "region", value: "us-west" }],
+  }));
+  const made = await act(bob, message(market.MsgCreateDeploymentSchema, { owner: bob.address, hash: new Uint8Array(32).fill(7), groups, deposit: plx("5") })); // by amino JSON
+  const { dseq } = decode(market.MsgCreateDeploymentResponseSchema, made.msgResponses[0].value);
+  const order = { owner: bob.address, dseq, gseq: 1, oseq: 1 };
+  await act(alice, message(market.MsgCreateBidSchema, {
+    ...order, provider: alice.address, price: { denom, amount: "9.5" }, deposit: plx("1"), offers: [{ resources, count: 1 }],
+  }));
+  await act(bob, message(market.MsgCreateLeaseSchema, { ...order, provider: alice.address }));
+  const { lease } = await query.plexus.market.lease({ ...order, provider: alice.address });
+  assert.equal(lease.price.amount, "9.500000000000000000");
+  await act(bob, message(market.MsgCloseDeploymentSchema, { owner: bob.address, dseq }));
+  const { deployment } = await query.plexus.market.deployment({ owner: bob.address, dseq });
+  assert.equal(deployment.state, market.DeploymentState.CLOSED);
 });
 
 test("errors of our own messages reach their sender", async () => {

@@ -18,7 +18,8 @@ test("amounts go to nplx and back", () => {
 
 test("the registry knows the Cosmos SDK's messages and ours", () => {
   const registry = plexus.plexusRegistry();
-  for (const url of ["/cosmos.bank.v1beta1.MsgSend", "/plexus.subnet.v1.MsgClaim", "/plexus.emission.v1.MsgUpdateParams"]) {
+  for (const url of ["/cosmos.bank.v1beta1.MsgSend", "/plexus.subnet.v1.MsgClaim", "/plexus.emission.v1.MsgUpdateParams",
+    "/plexus.registry.v1.MsgVoteFraud", "/plexus.market.v1.MsgCreateDeployment"]) {
     assert.ok(registry.lookupType(url), url);
   }
   const sent = plexus.message(plexus.subnet.MsgSetWeightsSchema, { account: "plx1a", netuid: 3, uids: [1, 2], weights: [5, 65535], version: 7n });
@@ -47,7 +48,7 @@ function sample(schema) {
 
 test("every message goes to amino JSON and back, full and empty", () => {
   const amino = plexus.plexusAminoTypes();
-  assert.ok(plexus.messageSchemas.length >= 10);
+  assert.ok(plexus.messageSchemas.length >= 50);
   for (const schema of plexus.messageSchemas) {
     const sent = { typeUrl: plexus.typeUrl(schema), value: sample(schema) };
     const json = amino.toAmino(sent);
@@ -58,6 +59,34 @@ test("every message goes to amino JSON and back, full and empty", () => {
 
     const empty = amino.toAmino({ ...sent, value: create(schema) });
     assert.deepEqual(amino.toAmino(amino.fromAmino(empty)), empty, schema.typeName);
+  }
+});
+
+test("an empty list is null where its option keeps it, and left out elsewhere", () => {
+  const resources = { id: 1, cpu: 100n, memory: 1n << 27n, storage: [{ name: "default", size: 1n }] };
+  const sent = plexus.message(plexus.market.MsgCreateDeploymentSchema, { owner: "plx1a", groups: [{ name: "web", units: [{ resources, count: 1 }] }] });
+  assert.deepEqual(plexus.plexusAminoTypes().toAmino(sent).value, {
+    owner: "plx1a", deposit: { amount: "" },
+    groups: [{
+      name: "web", signed_by: {}, attributes: null,
+      units: [{
+        resources: {
+          id: 1, cpu: "100", cpu_attributes: null, memory: "134217728", storage: [{ name: "default", size: "1", attributes: null }],
+          gpu_attributes: null, endpoints: null,
+        },
+        count: 1, price: {},
+      }],
+    }],
+  });
+});
+
+test("all messages of the chain's modules are there", async () => {
+  for (const module of ["emission", "subnet", "registry", "market"]) {
+    const proto = await readFile(new URL(`../../../api/plexus/${module}/v1/tx.proto`, import.meta.url), "utf8");
+    const named = [...proto.matchAll(/^ {2}rpc \w+\((\w+)\)/gm)].map(([, name]) => `plexus.${module}.v1.${name}`);
+    const known = plexus.messageSchemas.map((s) => s.typeName).filter((n) => n.startsWith(`plexus.${module}.`));
+    assert.deepEqual(known, named);
+    assert.ok(named.length > 0 && named.every((n) => `${n.split(".").at(-1)}Schema` in plexus[module]), module);
   }
 });
 

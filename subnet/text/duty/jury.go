@@ -85,7 +85,7 @@ func (j *juror) hearAll(ctx context.Context, now yuma.Height) error {
 			return false
 		}
 		ended, err := j.refresh(ctx, m)
-		if err == nil && !ended && !m.voted && permitted && now >= j.turn(m.Case) {
+		if err == nil && !ended && !m.voted && permitted {
 			if err = j.hear(ctx, now, graph, m); err != nil {
 				ended, _ = j.refresh(ctx, m) // others may have ended it meanwhile
 			}
@@ -100,15 +100,6 @@ func (j *juror) hearAll(ctx context.Context, now yuma.Height) error {
 		return ended
 	})
 	return nil
-}
-
-// turn is the height from which on this validator votes. They take turns, for
-// the vote that decides costs more gas than the same vote a block before, and
-// then fails for want of it.
-func (j *juror) turn(c registryv1.Case) yuma.Height {
-	const turns = 4
-	h := sha256.Sum256(fmt.Appendf(nil, "%d %s", c.Id, j.Actor.Account()))
-	return yuma.Height(c.Height) + yuma.Height(h[0]%turns)
 }
 
 // refresh reads how a case stands, and whether it ended.
