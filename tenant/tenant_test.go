@@ -157,10 +157,10 @@ func TestRunwaySpeaks(t *testing.T) {
 	}{
 		{tenant.Runway{Blocks: -1, Left: "2plx"}, "2plx, and nothing is paid now"},
 		{tenant.Runway{Blocks: 90, Seconds: 90, Left: "2plx"}, "2plx, good for 90 blocks, about 90 s"},
-		{tenant.Runway{Blocks: 1, Seconds: 600, Left: "2plx"}, "2plx, good for 1 blocks, about 10 min"},
-		{tenant.Runway{Blocks: 1, Seconds: 9000, Left: "2plx"}, "2plx, good for 1 blocks, about 2 h 30 min"},
-		{tenant.Runway{Blocks: 1, Seconds: 200_000, Left: "2plx"}, "2plx, good for 1 blocks, about 2 days 7 h"},
-		{tenant.Runway{Blocks: 1, Seconds: 365 * 86400 * 2, Left: "2plx"}, "2plx, good for 1 blocks, about 2.0 years"},
+		{tenant.Runway{Blocks: 1, Seconds: 600, Left: "2plx"}, "2plx, good for 1 block, about 10 min"},
+		{tenant.Runway{Blocks: 1, Seconds: 9000, Left: "2plx"}, "2plx, good for 1 block, about 2 h 30 min"},
+		{tenant.Runway{Blocks: 1, Seconds: 200_000, Left: "2plx"}, "2plx, good for 1 block, about 2 days 7 h"},
+		{tenant.Runway{Blocks: 1, Seconds: 365 * 86400 * 2, Left: "2plx"}, "2plx, good for 1 block, about 2.0 years"},
 	} {
 		if got := c.runway.String(); got != c.want {
 			t.Errorf("%+v says %q, want %q", c.runway, got, c.want)
