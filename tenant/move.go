@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/plexus-network/plexus/market"
@@ -72,23 +73,22 @@ type Held struct {
 // provider that does not answer is left out.
 func (t *Tenant) Held(ctx context.Context, dseq uint64) ([]Held, error) {
 	leases, err := t.Leases(ctx, dseq)
-	if err != nil {
-		return nil, err
-	}
+	return t.held(ctx, leases), err
+}
+
+func (t *Tenant) held(ctx context.Context, leases []market.Lease) []Held {
 	var all []Held
-	seen := map[Held]bool{}
 	for _, l := range leases {
 		for _, s := range t.Lease(ctx, l).Services {
 			for _, a := range s.Addresses {
-				h := Held{dseq, l.ID.GSeq, l.ID.Provider, a.Endpoint, a.IP}
-				if !seen[h] {
-					seen[h] = true
+				h := Held{l.ID.DSeq, l.ID.GSeq, l.ID.Provider, a.Endpoint, a.IP}
+				if !slices.Contains(all, h) {
 					all = append(all, h)
 				}
 			}
 		}
 	}
-	return all, nil
+	return all
 }
 
 // Exchangeable returns the addresses of other deployments of the tenant's for
@@ -98,26 +98,16 @@ func (t *Tenant) Exchangeable(ctx context.Context, dseq uint64) ([]Held, error) 
 	if err != nil || len(mine) == 0 {
 		return nil, err
 	}
-	others, err := t.List(ctx, false)
+	others, err := t.leases(ctx, 0, 0, true) // of all deployments
 	if err != nil {
 		return nil, err
 	}
-	var all []Held
-	for _, d := range others {
-		if d.DSeq == dseq || d.Leases == 0 {
-			continue
-		}
-		theirs, err := t.Held(ctx, d.DSeq)
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		for _, h := range theirs {
-			for _, m := range mine {
-				if m.Provider == h.Provider && m.Endpoint == h.Endpoint && m.IP != h.IP {
-					all = append(all, h)
-				}
-			}
-		}
-	}
-	return all, nil
+	others = slices.DeleteFunc(others, func(l market.Lease) bool {
+		return l.ID.DSeq == dseq || !slices.ContainsFunc(mine, func(m Held) bool { return m.Provider == l.ID.Provider })
+	})
+	return slices.DeleteFunc(t.held(ctx, others), func(h Held) bool {
+		return !slices.ContainsFunc(mine, func(m Held) bool {
+			return m.Provider == h.Provider && m.Endpoint == h.Endpoint && m.IP != h.IP
+		})
+	}), nil
 }

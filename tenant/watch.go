@@ -132,15 +132,19 @@ func newWatch(p purses, o WatchOptions) (*Watch, error) {
 	return &Watch{o: o, purses: p, open: map[uint64]bool{}, low: map[uint64]string{}}, nil
 }
 
-// Run looks until ctx ends or, if deployments are named, all of them have. An
-// error of the chain is told and outlived.
+// Run looks until ctx ends or, if deployments are named, all of them have. A
+// chain that does not answer is told and outlived; a deployment that is not
+// there is [ledger.ErrNotFound].
 func (w *Watch) Run(ctx context.Context) error {
 	for {
 		_, err := w.Look(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ledger.ErrNotFound):
+			return err
+		case err != nil:
 			w.missed(err)
 		}
 		if err == nil && len(w.o.Deployments) > 0 && len(w.open) == 0 {
@@ -177,10 +181,17 @@ func (w *Watch) Look(ctx context.Context) (short int, err error) {
 	before := w.open
 	w.open = map[uint64]bool{}
 	for _, p := range all {
+		if p.Open {
+			w.open[p.DSeq] = true
+		}
+	}
+	if err := w.ended(ctx, all, before); err != nil {
+		return 0, err
+	}
+	for _, p := range all {
 		if !p.Open {
 			continue
 		}
-		w.open[p.DSeq] = true
 		low, err := w.tend(ctx, p)
 		if err != nil {
 			return short, err
@@ -189,11 +200,10 @@ func (w *Watch) Look(ctx context.Context) (short int, err error) {
 			short++
 		}
 	}
-	return short, w.ended(ctx, all, before)
+	return short, nil
 }
 
-// ended tells of deployments that closed since the look before, and of those
-// that were named and are closed at the first one.
+// ended tells of deployments that closed since the look before.
 func (w *Watch) ended(ctx context.Context, all []Purse, before map[uint64]bool) error {
 	var gone []uint64
 	for dseq := range before {

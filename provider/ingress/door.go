@@ -100,13 +100,6 @@ func (d *Door) Serve(ctx context.Context, l net.Listener, h http.Handler, c *tls
 func (d *Door) take(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := d.visitor(r)
-		if v.proxied {
-			if !d.present.enter(neighbourhood(v.addr), d.limits.PerAddress) {
-				full(w, http.StatusTooManyRequests, fmt.Sprintf("%v has as many requests open here as one address may: %d", v.addr, d.limits.PerAddress))
-				return
-			}
-			defer d.present.leave(neighbourhood(v.addr))
-		}
 		r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, v))
 		out := http.NewResponseController(w)
 		if r.Body != nil && r.Body != http.NoBody {
@@ -119,6 +112,13 @@ func (d *Door) take(h http.Handler) http.Handler {
 		}
 		if r.ProtoMajor > 1 {
 			w = &pushed{w, d.limits.Stall, out}
+		}
+		if v.proxied {
+			if !d.present.enter(neighbourhood(v.addr), d.limits.PerAddress) {
+				full(w, http.StatusTooManyRequests, fmt.Sprintf("%v has as many requests open here as one address may: %d", v.addr, d.limits.PerAddress))
+				return
+			}
+			defer d.present.leave(neighbourhood(v.addr))
 		}
 		h.ServeHTTP(w, r)
 	})

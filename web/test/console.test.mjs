@@ -149,6 +149,7 @@ test('moves names and addresses between deployments', fake, async () => {
   await page.getByRole('button', { name: 'Exchange them now' }).click()
   await page.getByText('203.0.113.19 is the address of front here.').waitFor()
   await page.getByText('Deployment 3 has 203.0.113.20.').waitFor()
+  for (const one of [first, page]) await one.close() // or they look at the deployments of the next test
 })
 
 test('says what to do without the link', fake, async () => {

@@ -118,7 +118,7 @@ async function* logs(d) {
 
 async function* events(d) {
   const told = [['', 'manifest', 'manifest ab12f00d9931 is to run'], ['web', 'pull', 'fetching image nginx:1.29-alpine'], ['web/0', 'started', 'runs at 10.4.0.2'], ['web/1', 'failed', 'the image’s user 1001 may not write /var/cache; trying again in 1 s'], ['web/1', 'started', 'runs at 10.4.0.3']]
-  for (const [i, [where, kind, text]] of told.entries()) yield { group: 1, event: { number: i + 1, time: new Date(d.sent + 100 * i).toISOString(), where, kind, text } }
+  for (const [i, [where, kind, text]] of told.entries()) yield { group: 1, event: { number: i + 1, time: new Date((d.sent ?? 0) + 100 * i).toISOString(), where, kind, text } }
   await wait(60_000)
 }
 
