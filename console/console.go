@@ -79,6 +79,12 @@ func New(o Options) (*Console, error) {
 	c.answers("POST "+one+"/leases", c.take)
 	c.answers("POST "+one+"/manifest", c.send)
 	c.answers("POST "+one+"/topup", c.topUp)
+	c.answers("GET "+one+"/past", c.past)
+	c.answers("POST "+one+"/hosts", c.moveHosts)
+	c.answers("GET "+one+"/addresses", c.addresses)
+	c.answers("POST "+one+"/addresses", c.moveAddress)
+	c.follows("GET "+one+"/past/logs", c.pastLogs)
+	c.follows("GET "+one+"/past/events", c.pastEvents)
 	c.follows("GET "+one+"/bids", c.bids)
 	c.follows("GET "+one+"/logs", c.logs)
 	c.follows("GET "+one+"/events", c.events)
@@ -173,6 +179,8 @@ func refused(err error) (int, refusal) {
 		no.Message += ": the node of this console does not answer; start it, or start the console again with --grpc and another one's address"
 	case errors.As(err, &refusedTx):
 		status, no.Code = http.StatusConflict, "chain_refused"
+	case errors.Is(err, api.ErrMismatch):
+		status, no.Code = http.StatusConflict, "provider_refused"
 	default:
 		no.Code = "failed"
 	}

@@ -144,6 +144,8 @@ func TestConsole(t *testing.T) {
 	t.Run("turns strangers away", func(t *testing.T) { d.strangers(t) })
 	t.Run("refuses bad bodies", func(t *testing.T) { d.badBodies(t) })
 	t.Run("rents", func(t *testing.T) { d.rents(t) })
+	t.Run("moves names and addresses", func(t *testing.T) { d.moves(t) })
+	t.Run("tells what was measured", func(t *testing.T) { d.measures(t) })
 }
 
 func (d *desk) account(t *testing.T) {
@@ -359,6 +361,7 @@ func (d *desk) rents(t *testing.T) {
 	if status, _ := d.ask("GET", one+"/shell?service=web", nil); status != 404 {
 		t.Errorf("a shell after the end: %d", status)
 	}
+	d.past(one, chosen.ID)
 }
 
 // streams follows logs and events as they come.
@@ -443,4 +446,39 @@ func TestHold(t *testing.T) {
 	defer stop()
 	fmt.Printf("http://%s/#/console?token=%s\n", d.host, token)
 	<-ctx.Done()
+}
+
+// past looks at what is left of a deployment of one lease that was closed.
+func (d *desk) past(one, lease string) {
+	d.t.Helper()
+	var past struct{ Leases []tenant.Ended }
+	d.get(&past, "GET", one+"/past", nil)
+	if len(past.Leases) != 1 {
+		d.t.Fatalf("leases that ended: %+v", past)
+	}
+	l := past.Leases[0]
+	if l.ID != lease || l.Reason != "owner" || l.Closed < l.Opened || l.Ended.Before(l.Began) || l.Began.IsZero() || l.Cost == "0 nplx" {
+		d.t.Errorf("a lease that ended: %+v", l)
+	}
+	q := "?lease=" + url.QueryEscape(lease)
+	tenanttest.Wait(d.t, "the provider to have kept the lease", func() bool {
+		_, text := d.ask("GET", one+"/past/events"+q, nil)
+		return strings.Contains(text, `"end":true`)
+	})
+	if _, text := d.ask("GET", one+"/past/logs"+q, nil); !strings.Contains(text, `"text":"second"`) || !strings.Contains(text, `"end":true`) {
+		d.t.Errorf("the log of a lease that ended: %s", text)
+	}
+	for name, path := range map[string]string{
+		"no lease":      one + "/past/logs",
+		"another's":     one + "/past/logs?lease=" + url.QueryEscape(strings.Replace(lease, "plx1", "plx2", 1)),
+		"one not ended": one + "/past/events?lease=" + url.QueryEscape(strings.Replace(lease, "/1/1/", "/7/1/", 1)),
+	} {
+		if _, text := d.ask("GET", path, nil); !strings.Contains(text, `"error"`) {
+			d.t.Errorf("%s: %s", name, text)
+		}
+	}
+	var list struct{ Deployments []tenant.Listed }
+	if d.get(&list, "GET", "deployments?all=true", nil); len(list.Deployments) == 0 || list.Deployments[0].Ended.IsZero() || list.Deployments[0].Closed == 0 {
+		d.t.Errorf("deployments that ended: %+v", list)
+	}
 }

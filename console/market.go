@@ -100,10 +100,12 @@ func (f file) parse() (*sdl.SDL, error) {
 	return parsed, nil
 }
 
-// An offer is what a provider says of a group, with its price over time.
+// An offer is what a provider says of a group, with its price over time and
+// what was measured of it.
 type offer struct {
 	tenant.Screening
-	Rate *rate `json:"rate,omitempty"` // nil if it would not bid
+	Rate     *rate            `json:"rate,omitempty"`     // nil if it would not bid
+	Measured []tenant.Measure `json:"measured,omitempty"` // none: no compute subnet has it
 }
 
 func (c *Console) offers(ctx context.Context, g market.GroupSpec, block time.Duration) ([]offer, error) {
@@ -111,9 +113,13 @@ func (c *Console) offers(ctx context.Context, g market.GroupSpec, block time.Dur
 	if err != nil {
 		return nil, err
 	}
+	measured, err := c.o.Tenant.Measured(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]offer, len(screened))
 	for i, s := range screened {
-		all[i].Screening = s
+		all[i].Screening, all[i].Measured = s, measured[s.Provider]
 		if p, err := parsePrice(s.Screening.Price); s.Screening.OK && err == nil {
 			at := rateOf(p, block)
 			all[i].Rate = &at

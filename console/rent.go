@@ -103,9 +103,9 @@ func (c *Console) take(r *http.Request) (any, error) {
 	}
 	var ids []market.BidID
 	for _, text := range in.Bids {
-		id, err := market.ParseBidID(text)
-		if err != nil || id.DSeq != n || id.Owner != c.o.Tenant.Address() {
-			return nil, fmt.Errorf("%w: %q is no bid on deployment %d", errRequest, text, n)
+		id, err := c.bidOn(n, text)
+		if err != nil {
+			return nil, err
 		}
 		ids = append(ids, id)
 	}
@@ -113,6 +113,15 @@ func (c *Console) take(r *http.Request) (any, error) {
 		return nil, fmt.Errorf("%w: no bid is chosen; choose one for each group", errRequest)
 	}
 	return map[string]any{"leases": in.Bids}, c.o.Tenant.Take(r.Context(), ids...)
+}
+
+// bidOn reads the id of a bid on a deployment, or of the lease that it became.
+func (c *Console) bidOn(dseq uint64, text string) (market.BidID, error) {
+	id, err := market.ParseBidID(text)
+	if err != nil || id.DSeq != dseq || id.Owner != c.o.Tenant.Address() {
+		return id, fmt.Errorf("%w: %q is no bid on deployment %d", errRequest, text, dseq)
+	}
+	return id, nil
 }
 
 // parsed reads the SDL of a request about a deployment.

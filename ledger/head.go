@@ -94,23 +94,30 @@ func (c *Client) BlockHash(ctx context.Context, height yuma.Height) ([32]byte, e
 	if ok {
 		return hash, nil
 	}
+	h, err := c.HeadAt(ctx, height)
+	return h.Hash, err
+}
+
+// HeadAt returns what [Client.Head] says of the block at a height, or
+// [ErrNotFound] when there is none yet or the node has dropped it.
+func (c *Client) HeadAt(ctx context.Context, height yuma.Height) (Head, error) {
 	what := fmt.Sprintf("block %d", height)
 	resp, err := cmtservice.NewServiceClient(c.conn).GetBlockByHeight(ctx,
 		&cmtservice.GetBlockByHeightRequest{Height: int64(height)})
 	if err != nil {
 		if head, headErr := c.Head(ctx); headErr == nil && height > head.Height {
-			return hash, fmt.Errorf("%s: %w: the latest is %d", what, ErrNotFound, head.Height)
+			return Head{}, fmt.Errorf("%s: %w: the latest is %d", what, ErrNotFound, head.Height)
 		}
-		return hash, failed(what, err)
+		return Head{}, failed(what, err)
 	}
 	h, err := c.learn(resp.BlockId, resp.Block) //nolint:staticcheck // sdk_block says the same, with addresses as text
 	if err != nil {
-		return hash, fmt.Errorf("%s: %w", what, err)
+		return Head{}, fmt.Errorf("%s: %w", what, err)
 	}
 	if h.Height != height {
-		return hash, fmt.Errorf("%s: the node answers with block %d", what, h.Height)
+		return Head{}, fmt.Errorf("%s: the node answers with block %d", what, h.Height)
 	}
-	return h.Hash, nil
+	return h, nil
 }
 
 // learn reads a block and remembers its hash.

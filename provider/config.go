@@ -43,7 +43,10 @@ type Config struct {
 	TLSKey     string            `json:"tls_key,omitempty"`
 	ACME       ACME              `json:"acme,omitzero"` // certificates for names that tenants bring
 	Redirect   bool              `json:"redirect,omitempty"`
-	Ports      [2]uint16         `json:"ports"` // first and last that tenants may publish
+	Proxies    []netip.Prefix    `json:"ingress_trusted_proxies,omitempty"` // that are believed who asks
+	PerAddress int               `json:"ingress_per_address,omitempty"`     // connections at a time; 0 means 256
+	PerLease   int               `json:"ingress_per_lease,omitempty"`       // requests at a time; 0 means 2,048
+	Ports      [2]uint16         `json:"ports"`                             // first and last that tenants may publish
 	Attributes market.Attributes `json:"attributes"`
 
 	Engine  string           `json:"engine"` // gvisor, runc or kubernetes

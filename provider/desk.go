@@ -236,7 +236,8 @@ func (d *Daemon) Lease(_ context.Context, id market.BidID) (api.LeaseStatus, err
 				one.Ports = append(one.Ports, p)
 			}
 		}
-		one.URLs, one.Addresses = d.urls(r, service), addresses(r, service)
+		one.URLs, one.Names = d.urls(r, service)
+		one.Addresses = addresses(r, service)
 		for _, replica := range replicas {
 			if replica.ID.Service != service.Name || replica.ID.Replica >= one.Total {
 				continue
@@ -279,22 +280,23 @@ func addresses(r *lease.Record, s manifest.Service) []api.Address {
 	return all
 }
 
-// urls are where the world finds a service by the ingress.
-func (d *Daemon) urls(r *lease.Record, s manifest.Service) []string {
+// urls are where the world finds a service by the ingress, and the names that
+// its tenant chose.
+func (d *Daemon) urls(r *lease.Record, s manifest.Service) (all []string, chosen []api.Name) {
 	d.mu.Lock()
 	serves := d.names
 	d.mu.Unlock()
-	var all []string
 	for _, e := range s.Expose {
 		if !e.Ingress() {
 			continue
 		}
 		all = append(all, d.url(lease.HostName(r.ID, s.Name, e.Port)+"."+d.o.Domain))
 		for _, host := range e.Hosts {
-			if serves[host] == r.ID {
+			here := serves[host] == r.ID
+			if chosen = append(chosen, api.Name{Host: host, Here: here}); here {
 				all = append(all, d.url(host))
 			}
 		}
 	}
-	return all
+	return all, chosen
 }

@@ -57,7 +57,7 @@ func (d *Daemon) openIngress(ctx context.Context, all *errgroup.Group) error {
 			}
 			h = d.tls.Plain(d.router, to)
 		}
-		serve(ctx, all, l, h)
+		all.Go(func() error { return d.door.Serve(ctx, l, h, nil) })
 	}
 	if d.tls == nil {
 		return nil
@@ -66,7 +66,7 @@ func (d *Daemon) openIngress(ctx context.Context, all *errgroup.Group) error {
 	if err != nil {
 		return fmt.Errorf("provider: ingress with TLS: %w", err)
 	}
-	serveTLS(ctx, all, l, d.router, d.tls.TLS())
+	all.Go(func() error { return d.door.Serve(ctx, l, d.router, d.tls.TLS()) })
 	return nil
 }
 

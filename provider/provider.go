@@ -66,6 +66,8 @@ type Options struct {
 	TLSKey      string // the key of TLSFile
 	ACME        ACME   // certificates for tenants' own names
 	Redirect    bool   // from HTTP to HTTPS, for names with a trusted certificate
+	Limits      ingress.Limits
+	Proxies     []netip.Prefix // of the operator's own before the ingress, which are believed who asks
 	Ports       [2]uint16
 	Webhooks    []alert.Hook
 	Metrics     string // address to answer Prometheus on; "" means none
@@ -110,6 +112,7 @@ type Daemon struct {
 	books     *lease.Books
 	histories *lease.Histories
 	router    *ingress.Router
+	door      *ingress.Door
 	tls       *ingress.Certificates // nil without IngressTLS
 	authority *ingress.Authority    // nil without ACME
 	secureURL string                // of names with a trusted certificate; "" without TLS
@@ -170,7 +173,7 @@ func New(o Options) (*Daemon, error) {
 		return nil, fmt.Errorf("provider: folder of histories: %w", err)
 	}
 	d := &Daemon{
-		o: o, inventory: inventory.New(o.Capacity), books: books, histories: histories, router: &ingress.Router{Log: o.Log}, meter: newMeter(o.Engine),
+		o: o, inventory: inventory.New(o.Capacity), books: books, histories: histories, router: &ingress.Router{Log: o.Log, PerLease: o.Limits.PerLease}, door: ingress.NewDoor(o.Limits, o.Proxies...), meter: newMeter(o.Engine),
 		keepers: map[string]*kept{}, orders: map[market.OrderID]*opinion{}, placed: map[string]placement{}, later: map[string]time.Time{},
 		trouble: "the chain was not seen yet", paid: time.Now(),
 	}
@@ -302,21 +305,12 @@ func (d *Daemon) open(ctx context.Context, all *errgroup.Group) error {
 
 // serve answers on l until ctx ends.
 func serve(ctx context.Context, all *errgroup.Group, l net.Listener, h http.Handler) {
-	serveTLS(ctx, all, l, h, nil)
-}
-
-// serveTLS is serve, with HTTP/2 over TLS if there is a configuration of it.
-func serveTLS(ctx context.Context, all *errgroup.Group, l net.Listener, h http.Handler, c *tls.Config) {
 	s := &http.Server{
-		Handler: h, TLSConfig: c, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	all.Go(func() error {
-		answer := s.Serve
-		if c != nil {
-			answer = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
-		}
-		if err := answer(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

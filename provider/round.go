@@ -342,6 +342,7 @@ func (d *Daemon) route() {
 					continue
 				}
 				route := ingress.Route{
+					Lease: r.ID,
 					Hosts: []string{lease.HostName(r.ID, s.Name, e.Port) + "." + d.o.Domain}, HTTP: e.HTTP,
 					Backends: func() []netip.AddrPort { return backends(keeper, s.Name, uint16(e.Port)) },
 				}

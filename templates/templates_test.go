@@ -65,7 +65,7 @@ func TestTemplatesAreWhatTheySay(t *testing.T) {
 				t.Errorf("it costs %s, and says %s", costs, template.Costs)
 			}
 			gpus := strings.Contains(template.About, "GPU: ")
-			if wants := !strings.HasSuffix(template.Asks, " 0 GPUs"); wants != gpus {
+			if wants := strings.Contains(template.Asks, "GPU"); wants != gpus {
 				t.Errorf("it asks for %s, and tells of a GPU: %v", template.Asks, gpus)
 			}
 		})
@@ -94,7 +94,19 @@ func asked(groups []market.GroupSpec) string {
 			}
 		}
 	}
-	return fmt.Sprintf("%v cores, %s memory, %s storage, %d GPUs", float64(sum.CPU)/1000, size(memory), size(disk), sum.GPU)
+	text := fmt.Sprintf("%s, %s memory, %s storage", count(float64(sum.CPU)/1000, "core"), size(memory), size(disk))
+	if sum.GPU > 0 {
+		text += ", " + count(float64(sum.GPU), "GPU")
+	}
+	return text
+}
+
+// count says how many of a thing there are.
+func count(n float64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%v %s", n, thing)
 }
 
 // cost says what groups cost.

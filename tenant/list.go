@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"time"
 
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
 	"github.com/plexus-network/plexus/market"
@@ -17,7 +18,12 @@ type Listed struct {
 	Price  string `json:"price"`  // of all leases per block
 	Spent  string `json:"spent"`  // since it began
 	Opened uint64 `json:"opened"` // height
+	Closed uint64 `json:"closed"` // height; 0 while it is open
 	Runway Runway `json:"runway"`
+
+	Began     time.Time `json:"began,omitzero"`     // of the block Opened; zero if no node has it any more
+	Ended     time.Time `json:"ended,omitzero"`     // of the block Closed; zero as above
+	Forgotten uint64    `json:"forgotten,omitzero"` // height at which the chain forgets a closed one
 
 	Rate market.Price `json:"-"` // Price, exactly
 }
@@ -58,7 +64,7 @@ func (t *Tenant) Listed(ctx context.Context, dseq uint64) (Listed, error) {
 	d := got.Deployment
 	r := Listed{
 		DSeq: dseq, State: market.DeploymentState(d.State).String(), Groups: int(d.Groups), Leases: int(got.Escrow.Account.Payments),
-		Opened: uint64(max(d.Created, 0)), Runway: runway(got, block),
+		Opened: uint64(max(d.Created, 0)), Closed: uint64(max(d.Closed, 0)), Forgotten: uint64(max(d.Until, 0)), Runway: runway(got, block),
 	}
 	if d.Reason != 0 {
 		r.Reason = market.Reason(d.Reason).String()
@@ -68,6 +74,12 @@ func (t *Tenant) Listed(ctx context.Context, dseq uint64) (Listed, error) {
 		if r.Rate.Amount, err = market.ParseExact(rate); err != nil {
 			return r, err
 		}
+	}
+	if r.Began, err = t.when(ctx, market.Height(r.Opened)); err != nil {
+		return r, err
+	}
+	if r.Ended, err = t.when(ctx, market.Height(r.Closed)); err != nil {
+		return r, err
 	}
 	r.Price = Money(r.Rate.Amount.String(), d.Denom)
 	r.Spent, err = t.spent(ctx, got)

@@ -44,7 +44,7 @@ func (r Runway) String() string {
 	if r.Blocks < 0 {
 		return r.Left + ", and nothing is paid now"
 	}
-	return fmt.Sprintf("%s, good for %d blocks, about %s", r.Left, r.Blocks, span(r.Seconds))
+	return fmt.Sprintf("%s, good for %s, about %s", r.Left, Count(r.Blocks, "block"), span(r.Seconds))
 }
 
 // Runway returns how long a deployment's money lasts.

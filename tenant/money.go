@@ -53,3 +53,11 @@ func span(seconds int64) string {
 	}
 	return fmt.Sprintf("%d s", seconds)
 }
+
+// Count says how many of a thing there are: "1 block", "2 blocks".
+func Count[N int | int64 | uint64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}

@@ -46,6 +46,8 @@ type Tenant struct {
 
 	mu   sync.Mutex
 	apis map[string]opened // by provider
+
+	times map[market.Height]time.Time // of blocks
 }
 
 type opened struct {
@@ -56,7 +58,7 @@ type opened struct {
 // New returns the Tenant of a key on the chain. Without a key, nil, it can
 // look at the market, [Tenant.Screen], and no more.
 func New(chain *ledger.Client, key *wallet.Key) *Tenant {
-	return &Tenant{chain: chain, key: key, apis: map[string]opened{}}
+	return &Tenant{chain: chain, key: key, apis: map[string]opened{}, times: map[market.Height]time.Time{}}
 }
 
 // Address returns the tenant's account; "" without a key.

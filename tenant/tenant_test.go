@@ -3,6 +3,7 @@ package tenant_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,12 +89,39 @@ func TestTenant(t *testing.T) {
 	if after, err := tn.Runway(ctx, dseq); err != nil || after.Blocks <= before.Blocks || after.Seconds <= 0 {
 		t.Errorf("runway %v, then %v, %v", before, after, err)
 	}
+	watched(t, tn, dseq)
 	if err := tn.Close(ctx, dseq); err != nil {
 		t.Fatal(err)
 	}
 	one, err := tn.Listed(ctx, dseq)
 	if err != nil || one.State != "closed" || one.Leases != 0 || one.Spent == "0 nplx" || one.Runway.Blocks != -1 {
 		t.Errorf("after its end %+v, %v", one, err)
+	}
+}
+
+// watched looks after the money of a deployment into which 3 PLX were paid,
+// and may bring that to 4.5.
+func watched(t *testing.T, tn *tenant.Tenant, dseq uint64) {
+	t.Helper()
+	var kinds []string
+	w, err := tn.NewWatch(tenant.WatchOptions{
+		Less: 10_000 * time.Hour, TopUp: coin.PLX, AtMost: 4*coin.PLX + coin.PLX/2,
+		Tell: func(n tenant.Notice) { kinds = append(kinds, string(n.Kind)+" "+n.Paid) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if short, err := w.Look(t.Context()); err != nil || short != 1 {
+			t.Errorf("%d are short, %v", short, err)
+		}
+	}
+	if want := []string{"topped-up 1plx", "topped-up 0.5plx", "runway-low "}; !slices.Equal(kinds, want) {
+		t.Errorf("told %q, want %q", kinds, want)
+	}
+	all, err := tn.Purses(t.Context())
+	if err != nil || len(all) != 1 || all[0].DSeq != dseq || coin.Amount(all[0].PaidIn.Amount) != 4*coin.PLX+coin.PLX/2 {
+		t.Errorf("purses %+v, %v", all, err)
 	}
 }
 
@@ -157,10 +185,10 @@ func TestRunwaySpeaks(t *testing.T) {
 	}{
 		{tenant.Runway{Blocks: -1, Left: "2plx"}, "2plx, and nothing is paid now"},
 		{tenant.Runway{Blocks: 90, Seconds: 90, Left: "2plx"}, "2plx, good for 90 blocks, about 90 s"},
-		{tenant.Runway{Blocks: 1, Seconds: 600, Left: "2plx"}, "2plx, good for 1 blocks, about 10 min"},
-		{tenant.Runway{Blocks: 1, Seconds: 9000, Left: "2plx"}, "2plx, good for 1 blocks, about 2 h 30 min"},
-		{tenant.Runway{Blocks: 1, Seconds: 200_000, Left: "2plx"}, "2plx, good for 1 blocks, about 2 days 7 h"},
-		{tenant.Runway{Blocks: 1, Seconds: 365 * 86400 * 2, Left: "2plx"}, "2plx, good for 1 blocks, about 2.0 years"},
+		{tenant.Runway{Blocks: 1, Seconds: 600, Left: "2plx"}, "2plx, good for 1 block, about 10 min"},
+		{tenant.Runway{Blocks: 1, Seconds: 9000, Left: "2plx"}, "2plx, good for 1 block, about 2 h 30 min"},
+		{tenant.Runway{Blocks: 1, Seconds: 200_000, Left: "2plx"}, "2plx, good for 1 block, about 2 days 7 h"},
+		{tenant.Runway{Blocks: 1, Seconds: 365 * 86400 * 2, Left: "2plx"}, "2plx, good for 1 block, about 2.0 years"},
 	} {
 		if got := c.runway.String(); got != c.want {
 			t.Errorf("%+v says %q, want %q", c.runway, got, c.want)

@@ -164,12 +164,13 @@ type chainState struct {
 // chainStatus returns the command that tells how a chain is.
 func chainStatus(c *client) *cobra.Command {
 	var wait uint64
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Tell how the chain is, as a node sees it",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := c.status(cmd.Context(), yuma.Height(wait))
+			s, err := c.status(cmd.Context(), yuma.Height(wait), timeout)
 			if err != nil {
 				return c.hint(err)
 			}
@@ -191,11 +192,34 @@ func chainStatus(c *client) *cobra.Command {
 		},
 	}
 	cmd.Flags().Uint64Var(&wait, "wait", 0, "wait until the node answers and the chain has this height")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "give up --wait after this long")
 	return cmd
 }
 
+// await returns the first block of a height or above that a node tells of
+// within a time.
+func await(ctx context.Context, l *ledger.Client, height yuma.Height, timeout time.Duration) (head ledger.Head, err error) {
+	if timeout <= 0 {
+		return head, fmt.Errorf("--timeout %v: want a time to wait, as 5m", timeout)
+	}
+	soon, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for head = range l.Heads(soon) {
+		if head.Height >= height {
+			return head, nil
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return head, ctx.Err()
+	case head.Height == 0:
+		return head, fmt.Errorf("%w: no block was heard of within %v", ledger.ErrUnreachable, timeout)
+	}
+	return head, fmt.Errorf("the chain is at block %d after %v, and has not come to %d: is it running (plexus chain doctor)? --timeout waits longer", head.Height, timeout, height)
+}
+
 // status asks a node, once it has a height.
-func (c *client) status(ctx context.Context, height yuma.Height) (chainState, error) {
+func (c *client) status(ctx context.Context, height yuma.Height, timeout time.Duration) (chainState, error) {
 	l, err := c.dial(ledger.Options{})
 	if err != nil {
 		return chainState{}, err
@@ -203,12 +227,7 @@ func (c *client) status(ctx context.Context, height yuma.Height) (chainState, er
 	defer shut(l)
 	head, err := l.Head(ctx)
 	if height > 0 {
-		for head = range l.Heads(ctx) {
-			if head.Height >= height {
-				break
-			}
-		}
-		err = ctx.Err()
+		head, err = await(ctx, l, height, timeout)
 	}
 	if err != nil {
 		return chainState{}, err

@@ -60,7 +60,7 @@ Without a bid it says which providers would not, and why, and closes again.`,
 	f.DurationVar(&d.gather, "gather", 15*time.Second, "wait so long for cheaper bids after the first")
 	f.DurationVar(&d.wait, "wait", time.Minute, "wait so long for the first bid")
 	f.DurationVar(&d.ready, "ready", 10*time.Minute, "wait so long until all replicas run")
-	cmd.AddCommand(deployUpdateCmd(d), deployCloseCmd(d), deployTopupCmd(d), deployListCmd(d))
+	cmd.AddCommand(deployUpdateCmd(d), deployCloseCmd(d), deployTopupCmd(d), deployListCmd(d), deployWatchCmd(d))
 	return cmd
 }
 

@@ -90,8 +90,8 @@ func printLease(out io.Writer, s tenant.Lease) {
 			fmt.Fprintf(out, "    port %d/%s of %s, the address of endpoint %s\n", a.Port, proto, a.IP, a.Endpoint)
 		}
 		for _, r := range service.Replicas {
-			fmt.Fprintf(out, "    replica %d %s since %s, %d restarts, %s cores, %s memory, %s disk %s\n", r.Number, r.State,
-				r.Since.Local().Format(time.DateTime), r.Restarts, cores(uint64(max(r.Used.CPU, 0))),
+			fmt.Fprintf(out, "    replica %d %s since %s, %s, %s, %s memory, %s disk %s\n", r.Number, r.State,
+				r.Since.Local().Format(time.DateTime), tenant.Count(r.Restarts, "restart"), coreCount(uint64(max(r.Used.CPU, 0))),
 				bytesize(uint64(max(r.Used.Memory, 0))), bytesize(uint64(max(r.Used.Disk, 0))), r.Reason)
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/plexus-network/plexus/provider/api"
 )
 
 // migrateHostCmd returns the command that moves names between leases.
@@ -33,25 +31,12 @@ until it is moved:
 }
 
 func (l *lessee) migrate(ctx context.Context, cmd *cobra.Command, dseq uint64, hosts []string) error {
-	all, err := l.selected(ctx, dseq)
-	if err != nil {
-		return err
-	}
-	if len(all) != 1 {
-		return fmt.Errorf("deployment %d has %d leases that run; name one by --group", dseq, len(all))
-	}
-	for i, host := range hosts {
-		hosts[i] = strings.ToLower(host)
-	}
-	var p *api.Client
-	if p, err = l.tenant.Provider(ctx, all[0].ID.Provider); err == nil {
-		err = p.Migrate(ctx, all[0].ID, hosts)
-	}
+	id, err := l.tenant.MoveHosts(ctx, dseq, l.gseq, hosts...)
 	if err != nil {
 		return err
 	}
 	if asJSON(cmd) {
-		return printJSON(cmd, map[string]any{"lease": all[0].ID.String(), "hosts": hosts})
+		return printJSON(cmd, map[string]any{"lease": id.String(), "hosts": hosts})
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: now at deployment %d\n", strings.Join(hosts, ", "), dseq)
 	return nil

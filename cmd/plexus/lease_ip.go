@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/plexus-network/plexus/market"
 )
 
 // migrateIPCmd returns the command that hands an address on.
@@ -41,15 +39,8 @@ address:
 
 // migrateIP asks the provider that both deployments have.
 func (l *lessee) migrateIP(ctx context.Context, cmd *cobra.Command, from, to uint64, endpoint string) error {
-	a, b, err := l.pair(ctx, from, to)
+	a, b, err := l.tenant.MoveAddress(ctx, from, l.gseq, to, endpoint)
 	if err != nil {
-		return err
-	}
-	p, err := l.tenant.Provider(ctx, a.Provider)
-	if err != nil {
-		return err
-	}
-	if err := p.MigrateIP(ctx, a, b, endpoint); err != nil {
 		return err
 	}
 	if asJSON(cmd) {
@@ -57,24 +48,4 @@ func (l *lessee) migrateIP(ctx context.Context, cmd *cobra.Command, from, to uin
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Deployment %d has the address of endpoint %s now, and deployment %d the other's; plexus lease status shows them.\n", to, endpoint, from)
 	return nil
-}
-
-// pair finds leases of two deployments with one provider.
-func (l *lessee) pair(ctx context.Context, from, to uint64) (a, b market.BidID, err error) {
-	mine, err := l.selected(ctx, from)
-	if err != nil {
-		return a, b, err
-	}
-	theirs, err := l.tenant.Leases(ctx, to)
-	if err != nil {
-		return a, b, err
-	}
-	for _, one := range mine {
-		for _, other := range theirs {
-			if one.ID.Provider == other.ID.Provider {
-				return one.ID, other.ID, nil
-			}
-		}
-	}
-	return a, b, fmt.Errorf("deployments %d and %d have no provider in common; an address does not leave its provider", from, to)
 }

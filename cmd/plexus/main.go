@@ -20,6 +20,10 @@ func main() {
 	if ended := exitCode(0); errors.As(err, &ended) {
 		os.Exit(int(ended))
 	}
+	if errors.Is(err, errShort) {
+		fmt.Fprintln(os.Stderr, "plexus:", err)
+		os.Exit(shortCode)
+	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "plexus:", err)
 		os.Exit(1)

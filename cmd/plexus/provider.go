@@ -29,6 +29,7 @@ import (
 	"github.com/plexus-network/plexus/provider/gpu"
 	"github.com/plexus-network/plexus/provider/gvisor"
 	"github.com/plexus-network/plexus/provider/image"
+	"github.com/plexus-network/plexus/provider/ingress"
 	"github.com/plexus-network/plexus/provider/network"
 	"github.com/plexus-network/plexus/provider/oci"
 	"github.com/plexus-network/plexus/provider/price"
@@ -53,6 +54,7 @@ type seller struct {
 	logLevel string
 	metrics  string
 	webhooks []string
+	proxies  []string
 	kinds    []string // of alerts that they get
 }
 
@@ -157,8 +159,8 @@ func (s *seller) init(cmd *cobra.Command) error {
 	if asJSON(cmd) {
 		return printJSON(cmd, map[string]any{"provider": key.Address(), "config": s.c, "registered": !s.offline})
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s sells %s cores, %s of memory and %s of disk at %s.\nplexus provider run starts it; %s holds what it sells and for how much.\n",
-		key.Address(), cores(uint64(s.c.CPU)), bytesize(uint64(s.c.Memory)), bytesize(uint64(s.c.Storage)), s.c.HostURI,
+	fmt.Fprintf(cmd.OutOrStdout(), "%s sells %s, %s of memory and %s of disk at %s.\nplexus provider run starts it; %s holds what it sells and for how much.\n",
+		key.Address(), coreCount(uint64(s.c.CPU)), bytesize(uint64(s.c.Memory)), bytesize(uint64(s.c.Storage)), s.c.HostURI,
 		filepath.Join(s.dir(), "provider.json"))
 	return nil
 }
@@ -178,7 +180,7 @@ func (s *seller) decide(ctx context.Context, account string) error {
 	if s.c.IngressURL != "" && strings.Count(s.c.IngressURL, "%s") != 1 {
 		return fmt.Errorf("--ingress-url %q: write %%s once, where the name stands, as https://%%s", s.c.IngressURL)
 	}
-	if err := errors.Join(s.decideTLS(), s.decideWebhooks()); err != nil {
+	if err := errors.Join(s.decideTLS(), s.decideProxies(), s.decideWebhooks()); err != nil {
 		return err
 	}
 	s.c.Ports = [2]uint16{30000, 32767}
@@ -362,6 +364,7 @@ func (s *seller) run(cmd *cobra.Command) error {
 		Dir: s.dir(), Account: actor.Account(), Chain: provider.Ledger{Client: chain, Actor: actor},
 		API: c.Listen, Certificate: certificate, Ingress: c.Ingress, Domain: c.Domain, IngressURL: c.IngressURL, Ports: c.Ports,
 		IngressTLS: c.IngressTLS, TLSFile: c.TLSFile, TLSKey: c.TLSKey, ACME: c.ACME, Redirect: c.Redirect,
+		Proxies: c.Proxies, Limits: ingress.Limits{PerAddress: c.PerAddress, PerLease: c.PerLease},
 		Metrics: s.metrics, Webhooks: c.Webhooks,
 		Prices: c.Prices, Capacity: c.Capacity(), GPUs: c.Devices(), Addresses: c.IPPool, DryRun: s.dryRun, Log: log,
 	}
@@ -479,9 +482,9 @@ func printProviderStatus(cmd *cobra.Command, s api.Status) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "Provider %s on %s, at block %d\n", s.Provider, s.Engine, s.Height)
 	if s.Bidding {
-		fmt.Fprintf(out, "It bids: %d bids are open, %d leases run.\n", s.Bids, s.Leases)
+		fmt.Fprintf(out, "It bids. Open bids: %d, leases: %d.\n", s.Bids, s.Leases)
 	} else {
-		fmt.Fprintf(out, "It does not bid: %s. %d leases run.\n", s.Reason, s.Leases)
+		fmt.Fprintf(out, "It does not bid: %s. Leases: %d.\n", s.Reason, s.Leases)
 	}
 	for _, limit := range s.Missing {
 		fmt.Fprintf(out, "This machine cannot hold a limit: %s\n", limit)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,8 @@ func newProvidersCmd() *cobra.Command {
 		Short: "List the providers of compute, with prices and what is free",
 		Long: `List the providers on the market. Each is asked what is free and what it would
 take per block for a core, 1 GiB of memory and 10 GiB of disk, or with --sdl for
-the first group of your file, and if it would not serve that, why.
+the first group of your file, and if it would not serve that, why. Measured is
+what compute subnets saw who rented there, beside the best of the subnet.
 
   plexus providers
   plexus providers --sdl web.yaml`,
@@ -37,7 +39,7 @@ the first group of your file, and if it would not serve that, why.
 			}
 			defer shut(chain)
 			return c.hint(func(ctx context.Context) error {
-				all, err := tenant.New(chain, nil).Screen(ctx, group)
+				all, err := listProviders(ctx, chain, group)
 				if err != nil {
 					return err
 				}
@@ -53,6 +55,42 @@ the first group of your file, and if it would not serve that, why.
 	return cmd
 }
 
+// A listedProvider is what a provider says, and what is said of it.
+type listedProvider struct {
+	tenant.Screening
+	Measured []tenant.Measure `json:"measured,omitempty"` // by compute subnets
+}
+
+func listProviders(ctx context.Context, chain *ledger.Client, group market.GroupSpec) ([]listedProvider, error) {
+	t := tenant.New(chain, nil)
+	measured, err := t.Measured(ctx)
+	if err != nil {
+		return nil, err
+	}
+	screened, err := t.Screen(ctx, group)
+	all := make([]listedProvider, len(screened))
+	for i, s := range screened {
+		all[i] = listedProvider{s, measured[s.Provider]}
+	}
+	return all, err
+}
+
+// measuredWords says what compute subnets made of a provider.
+func measuredWords(all []tenant.Measure) string {
+	var parts []string
+	for _, m := range all {
+		if m.Place == 0 {
+			parts = append(parts, fmt.Sprintf("nothing yet (subnet %d)", m.Netuid))
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%.1f %%, %d of %d (subnet %d)", 100*m.Score, m.Place, m.Of, m.Netuid))
+	}
+	if parts == nil {
+		return "no"
+	}
+	return strings.Join(parts, ", ")
+}
+
 // sample is the group that providers are asked to price.
 func sample(cmd *cobra.Command, file string) (market.GroupSpec, error) {
 	if file == "" {
@@ -65,26 +103,27 @@ func sample(cmd *cobra.Command, file string) (market.GroupSpec, error) {
 	return parsed.Groups[0], nil
 }
 
-func printProviders(cmd *cobra.Command, all []tenant.Screening) error {
+func printProviders(cmd *cobra.Command, all []listedProvider) error {
 	if len(all) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "There are no providers on the market; plexus provider init makes this machine one.")
 		return nil
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PROVIDER\tAT\tCORES FREE\tMEMORY FREE\tDISK FREE\tGPUS FREE\tLEASES\tPRICE PER BLOCK")
+	fmt.Fprintln(w, "PROVIDER\tAT\tCORES FREE\tMEMORY FREE\tDISK FREE\tGPUS FREE\tLEASES\tMEASURED\tPRICE PER BLOCK")
 	for _, s := range all {
-		price := s.Screening.Kind + ": " + s.Screening.Reason
-		if s.Screening.OK {
-			price = tenant.Shorten(s.Screening.Price)
+		said := s.Screening.Screening
+		price := said.Kind + ": " + said.Reason
+		if said.OK {
+			price = tenant.Shorten(said.Price)
 		}
 		if s.Status == nil {
-			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\t-\t-\t%s\n", s.Provider, s.HostURI, price)
+			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\t-\t-\t%s\t%s\n", s.Provider, s.HostURI, measuredWords(s.Measured), price)
 			continue
 		}
 		free, all := s.Status.Free, s.Status.Capacity
-		fmt.Fprintf(w, "%s\t%s\t%s of %s\t%s of %s\t%s of %s\t%s\t%d\t%s\n", s.Provider, s.HostURI,
+		fmt.Fprintf(w, "%s\t%s\t%s of %s\t%s of %s\t%s of %s\t%s\t%d\t%s\t%s\n", s.Provider, s.HostURI,
 			cores(uint64(free.CPU)), cores(uint64(all.CPU)), bytesize(uint64(free.Memory)), bytesize(uint64(all.Memory)),
-			bytesize(uint64(free.Storage[""])), bytesize(uint64(all.Storage[""])), gpusFree(free.GPUs, all.GPUs), s.Status.Leases, price)
+			bytesize(uint64(free.Storage[""])), bytesize(uint64(all.Storage[""])), gpusFree(free.GPUs, all.GPUs), s.Status.Leases, measuredWords(s.Measured), price)
 	}
 	return w.Flush()
 }

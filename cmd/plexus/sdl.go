@@ -105,8 +105,12 @@ func printSDL(w io.Writer, checked []sdl.Summary) error {
 		}
 		fmt.Fprintf(w, "%s: valid, manifest %s\n", s.File, s.Manifest)
 		for _, g := range s.GroupList {
-			fmt.Fprintf(w, "  %s: %s cores, %s memory, %s storage, %d GPUs, at most %s per block\n",
-				g.Name, cores(g.CPU), bytesize(g.Memory), bytesize(g.Storage), g.GPU, tenant.Shorten(g.Price))
+			gpus := ""
+			if g.GPU > 0 {
+				gpus = tenant.Count(g.GPU, "GPU") + ", "
+			}
+			fmt.Fprintf(w, "  %s: %s, %s memory, %s storage, %sat most %s per block\n",
+				g.Name, coreCount(g.CPU), bytesize(g.Memory), bytesize(g.Storage), gpus, tenant.Shorten(g.Price))
 			for _, svc := range s.ServiceList {
 				if svc.Group == g.Name {
 					fmt.Fprintf(w, "    %d × %s (%s)%s\n", svc.Count, svc.Name, svc.Image, ports(svc.Expose))
@@ -120,6 +124,14 @@ func printSDL(w io.Writer, checked []sdl.Summary) error {
 // cores formats thousandths of a core.
 func cores(milli uint64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%03d", milli/1000, milli%1000), "0"), ".")
+}
+
+// coreCount is cores with their word: "1 core", "0.5 cores".
+func coreCount(milli uint64) string {
+	if milli == 1000 {
+		return "1 core"
+	}
+	return cores(milli) + " cores"
 }
 
 // bytesize formats bytes in the greatest unit that keeps two decimals at most.

@@ -1,4 +1,5 @@
-// Package alert tells a provider's operator what went wrong, by webhooks.
+// Package alert tells a provider's operator, or a tenant, what went wrong, by
+// webhooks.
 //
 // An alert is a JSON object that is sent by POST to each of the operator's
 // URLs, signed with that webhook's secret, at least once: it waits in a folder
@@ -38,7 +39,15 @@ const (
 	Test           Kind = "test"        // an operator tries a webhook
 )
 
-// Kinds are all that there are.
+// The kinds that a tenant hears of, who watches deployments' money, beside
+// ChainAway. RunwayLow is a condition.
+const (
+	RunwayLow        Kind = "runway-low" // the money lasts less than was wanted
+	ToppedUp         Kind = "topped-up"
+	DeploymentClosed Kind = "deployment-closed"
+)
+
+// Kinds are all that a provider's operator can be told.
 var Kinds = []Kind{
 	LeaseOpened, LeaseClosed, CaseOpened, DepositSlashed, ReplicaFailing, DiskLow, ChainAway, CertificateEnd, BalanceLow, Test,
 }
@@ -47,7 +56,8 @@ var Kinds = []Kind{
 type Alert struct {
 	ID       string    `json:"id"` // the same in every delivery of it; made by Send
 	Time     time.Time `json:"time"`
-	Provider string    `json:"provider"` // its address
+	Provider string    `json:"provider,omitempty"` // its address; "" if it is a tenant's
+	Tenant   string    `json:"tenant,omitempty"`   // its address; "" if it is a provider's
 	Kind     Kind      `json:"kind"`
 	Resolved bool      `json:"resolved,omitempty"` // the condition has ended
 	Subject  string    `json:"subject,omitempty"`  // a lease, a name, a folder

@@ -115,7 +115,9 @@ func (p *Post) takeUp() error {
 // Send has an alert delivered to all hooks that want its kind. It never waits
 // for them, and never fails.
 func (p *Post) Send(a Alert) {
-	a.ID, a.Provider = newID(), p.provider
+	if a.ID = newID(); a.Tenant == "" {
+		a.Provider = p.provider
+	}
 	if a.Time.IsZero() {
 		a.Time = time.Now().UTC()
 	}

@@ -109,6 +109,13 @@ type Service struct {
 	Replicas []Replica    `json:"replicas"`
 
 	Addresses []Address `json:"addresses,omitempty"` // leased ones, and their ports
+	Names     []Name    `json:"names,omitempty"`     // that the tenant chose
+}
+
+// Name is one that a tenant chose for a service.
+type Name struct {
+	Host string `json:"host"`
+	Here bool   `json:"here"` // it leads to this lease, and not to another of the same tenant's
 }
 
 // Address is a port of a leased address.

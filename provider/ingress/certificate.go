@@ -163,7 +163,8 @@ func (c *Certificates) TLS() *tls.Config {
 
 // Plain serves plain HTTP beside TLS: it answers an authority that confirms a
 // name, and, if redirect is not nil, sends requests for names that have a
-// trusted certificate to the URL that redirect gives for them.
+// trusted certificate to the URL that redirect gives for them, unless they came
+// to a trusted proxy over TLS.
 func (c *Certificates) Plain(next http.Handler, redirect func(host string) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := hostOf(r)
@@ -174,7 +175,7 @@ func (c *Certificates) Plain(next http.Handler, redirect func(host string) strin
 				return
 			}
 		}
-		if redirect != nil && c.Covers(host) {
+		if redirect != nil && !visitorOf(r).secure && c.Covers(host) {
 			http.Redirect(w, r, redirect(host)+r.URL.RequestURI(), http.StatusPermanentRedirect)
 			return
 		}

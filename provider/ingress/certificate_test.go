@@ -83,17 +83,29 @@ func openDoor(t *testing.T, o CertificateOptions, service http.Handler) *door {
 		to = netip.MustParseAddrPort(strings.TrimPrefix(s.URL, "http://"))
 	}
 	d.router.Set([]Route{{Hosts: []string{"app.example", "own.example", "bare.example"}, Backends: func() []netip.AddrPort { return []netip.AddrPort{to} }}})
-	plain := httptest.NewServer(d.certificates.Plain(d.router, func(host string) string { return "https://" + host + ":443" }))
-	t.Cleanup(plain.Close)
+	plain := d.certificates.Plain(d.router, func(host string) string { return "https://" + host + ":443" })
+	in := NewDoor(Limits{})
+	d.plain, d.secure = serve(t, in, plain, nil), serve(t, in, d.router, d.certificates.TLS())
+	return d
+}
+
+// serve opens a door on loopback until the test ends, and returns its address.
+func serve(t *testing.T, d *Door, h http.Handler, c *tls.Config) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: d.router, TLSConfig: d.certificates.TLS(), ReadHeaderTimeout: time.Minute}
-	go func() { _ = s.ServeTLS(l, "", "") }()
-	t.Cleanup(func() { _ = s.Close() })
-	d.plain, d.secure = strings.TrimPrefix(plain.URL, "http://"), l.Addr().String()
-	return d
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- d.Serve(ctx, l, h, c) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
 }
 
 // client asks the door for every name, and trusts roots; nil trusts all.

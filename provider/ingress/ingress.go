@@ -5,7 +5,9 @@
 // times are bounded by what the tenant's manifest says within the law's own
 // bounds, and a name serves one lease alone. Over TLS the name chooses the
 // certificate, too: the provider's own, one that an ACME authority gave for a
-// tenant's name, or one that is signed by itself. Start at [Router] and
+// tenant's name, or one that is signed by itself. A [Door] bounds what visitors
+// may take of time and connections, and knows who they are if a proxy of the
+// operator's own stands before it. Start at [Door], [Router] and
 // [Certificates].
 package ingress
 
@@ -27,6 +29,7 @@ import (
 
 // A Route leads from names to a service's replicas.
 type Route struct {
+	Lease    string   // whose it is; "" is counted with none
 	Hosts    []string // names in small letters, without a port
 	HTTP     manifest.HTTPOptions
 	Backends func() []netip.AddrPort // of the replicas that run now
@@ -34,7 +37,10 @@ type Route struct {
 
 // A Router serves HTTP by routes. The zero Router knows none.
 type Router struct {
-	Log *slog.Logger // nil means no log
+	Log      *slog.Logger // nil means no log
+	PerLease int          // requests at a time to one lease; 0 means as [Limits] do
+
+	busy count[string] // requests, by lease
 
 	mu     sync.RWMutex
 	routes map[string]*route
@@ -75,11 +81,14 @@ func (r *Router) Set(routes []Route) {
 // forward tells a service who asks it and how, whatever the client says of
 // that itself.
 func forward(p *httputil.ProxyRequest) {
+	v := visitorOf(p.In)
 	p.Out.URL.Scheme, p.Out.Host = "http", p.In.Host
-	p.SetXForwarded()
+	p.Out.Header["X-Forwarded-For"] = v.forwardedFor()
+	p.SetXForwarded() // appends who is connected
+	p.Out.Header.Set("X-Forwarded-Proto", map[bool]string{true: "https", false: "http"}[v.secure])
 	p.Out.Header.Del("X-Real-Ip")
-	if from, _, err := net.SplitHostPort(p.In.RemoteAddr); err == nil {
-		p.Out.Header.Set("X-Real-Ip", from)
+	if v.addr.IsValid() {
+		p.Out.Header.Set("X-Real-Ip", v.addr.String())
 	}
 }
 
@@ -105,6 +114,13 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if to == nil {
 		http.Error(w, fmt.Sprintf("nothing is served here under the name %q", host), http.StatusNotFound)
 		return
+	}
+	if most := (Limits{PerLease: r.PerLease}).withDefaults().PerLease; to.Lease != "" {
+		if !r.busy.enter(to.Lease, most) {
+			full(w, http.StatusServiceUnavailable, fmt.Sprintf("this service has as many requests open as it may: %d", most))
+			return
+		}
+		defer r.busy.leave(to.Lease)
 	}
 	limit := int64(min(to.HTTP.MaxBodySize, maxBody))
 	if limit == 0 {

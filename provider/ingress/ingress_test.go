@@ -75,3 +75,37 @@ func TestRouter(t *testing.T) {
 		t.Errorf("a route that was taken away answers %d", w.Code)
 	}
 }
+
+func TestRouterBoundsRequestsToALease(t *testing.T) {
+	here, free := make(chan struct{}), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			close(here)
+			<-free
+		}
+	}))
+	defer s.Close()
+	to := func() []netip.AddrPort {
+		return []netip.AddrPort{netip.MustParseAddrPort(strings.TrimPrefix(s.URL, "http://"))}
+	}
+	routes := []Route{{Lease: "1", Hosts: []string{"a.example"}, Backends: to}, {Lease: "1", Hosts: []string{"b.example"}, Backends: to}, {Lease: "2", Hosts: []string{"c.example"}, Backends: to}}
+	r := &Router{PerLease: 1}
+	r.Set(routes)
+	done := make(chan int)
+	go func() { done <- ask(r, "a.example", "/wait", "").Code }()
+	<-here
+	r.Set(routes) // as it happens at each block
+	if w := ask(r, "b.example", "/", ""); w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "as it may: 1") {
+		t.Errorf("the same lease's second request: %d %q", w.Code, w.Body)
+	}
+	if w := ask(r, "c.example", "/", ""); w.Code != 200 {
+		t.Errorf("another lease's: %d %q", w.Code, w.Body)
+	}
+	close(free)
+	if code := <-done; code != 200 {
+		t.Errorf("the first: %d", code)
+	}
+	if w := ask(r, "b.example", "/", ""); w.Code != 200 {
+		t.Errorf("after it: %d", w.Code)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -120,8 +121,9 @@ func (m *Market) provide(t *testing.T, p Provider, region string) {
 	d, err := provider.New(provider.Options{
 		Dir: filepath.Join(dir, "state"), Account: p.Key.Address(), Chain: provider.Ledger{Client: m.Chain, Actor: me},
 		Engine: p.Engine, Images: images{}, Prices: price.DefaultScale(), API: address, Certificate: certificate,
-		Capacity: inventory.Amounts{CPU: 8000, Memory: 16 << 30, Storage: map[string]int64{"": 100 << 30}},
-		Domain:   region + ".example", Pace: 50 * time.Millisecond,
+		Capacity:  inventory.Amounts{CPU: 8000, Memory: 16 << 30, Storage: map[string]int64{"": 100 << 30}, IPs: 4},
+		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.8/30")},
+		Domain:    region + ".example", Pace: 50 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

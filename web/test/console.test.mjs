@@ -91,8 +91,66 @@ for (const { width, theme, check } of looks) {
     await page.getByLabel('Closed ones too').check()
     await page.locator('main li').nth(2).waitFor()
     await look(page, 'list')
+    await page.locator('main li a').nth(2).click()
+    await page.getByText('This deployment is closed since 23 Nov 2026').waitFor()
+    await page.getByRole('button', { name: 'Logs' }).first().click()
+    await page.getByText('SIGTERM: bye').waitFor()
+    await look(page, 'past')
   })
 }
+
+test('tells why a lease ended, what it cost and what its provider kept', fake, async () => {
+  reset()
+  const page = await desk('deployments/1')
+  const leases = page.getByRole('region', { name: 'Leases that have ended' }).locator('> ul > li')
+  await leases.nth(1).waitFor()
+  assert.match(await leases.nth(0).innerText(), /you closed it[^]*21 Nov 2026[^]*23 Nov 2026[^]*1.284 PLX/)
+  assert.match(await leases.nth(1).innerText(), /the provider could not run it[^]*blocks 100 to 267,000/)
+  await leases.nth(0).getByRole('button', { name: 'Events' }).click()
+  await leases.nth(0).getByText('the lease has ended').waitFor()
+  await leases.nth(0).getByRole('button', { name: 'Logs' }).click()
+  await leases.nth(0).getByText('SIGTERM: bye').waitFor()
+  assert.equal(await leases.nth(0).getByText('the lease has ended').count(), 0)
+  await leases.nth(1).getByRole('button', { name: 'Logs' }).click()
+  await leases.nth(1).getByText('it ended more than 7 days ago').waitFor()
+})
+
+test('says of each provider what the network measured', fake, async () => {
+  const page = await desk('providers')
+  await page.locator('.measured').nth(3).waitFor()
+  assert.deepEqual(await page.locator('.measured').allInnerTexts(), [
+    'Measured: 97.3 % of the best, place 2 of 9 · subnet 5, machines', 'Not measured by the network',
+    'Measured: nothing has come of it yet · subnet 5, machines', 'Not measured by the network',
+  ])
+})
+
+/** Rents what answers to shop.example and leases an address; at its page. */
+async function shop() {
+  const page = await desk('deploy')
+  await page.getByText('The file is good.').waitFor()
+  await page.getByLabel('SDL').fill(`${await page.getByLabel('SDL').inputValue()}\n# shop.example`)
+  await rent(page, async () => {})
+  return page
+}
+
+test('moves names and addresses between deployments', fake, async () => {
+  reset()
+  const first = await shop()
+  await first.getByText('shop.example leads here.').waitFor()
+  const page = await shop()
+  await page.getByText('shop.example leads to another deployment of yours.').waitFor()
+  await page.getByRole('button', { name: 'Have it lead here' }).click()
+  await page.getByText('shop.example leads here.').waitFor()
+  await first.getByText('shop.example leads to another deployment of yours.').waitFor()
+  await page.getByText('Deployment 3 has 203.0.113.19.').waitFor()
+  await page.getByRole('button', { name: 'Exchange the two' }).click()
+  await page.getByText('The replicas of both start again.').waitFor()
+  await clean(page, 'exchange')
+  await page.getByRole('button', { name: 'Exchange them now' }).click()
+  await page.getByText('203.0.113.19 is the address of front here.').waitFor()
+  await page.getByText('Deployment 3 has 203.0.113.20.').waitFor()
+  for (const one of [first, page]) await one.close() // or they look at the deployments of the next test
+})
 
 test('says what to do without the link', fake, async () => {
   const page = await open({ hash: '#/console' })

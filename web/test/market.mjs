@@ -25,17 +25,31 @@ const providers = [
     used: { cpu: 16_000 * n * full * 0.4, memory: 64 * n * GiB * full * 0.5, disk: 500 * n * GiB * full * 0.2, in: 0, out: 0 },
   },
   ...(hour && { rate: rate(hour) }),
+  ...(n !== 2 && { measured: [{ netuid: 5, subnet: 'machines', ...(n === 1 ? { score: 0.973, place: 2, of: 9 } : { score: 0, place: 0, of: 9 }) }] }),
 }))
 providers.push({ provider: provider(4), host_uri: 'https://gone.example:8443', screening: { ok: false, kind: 'unreachable', reason: 'it does not answer' } })
 
 const deployments = new Map()
 let balance = 250
+let shop = 0 // the deployment to which shop.example leads
 
 /** A market as it was at first. */
 export function reset() {
   deployments.clear()
   balance = 250
-  for (const [dseq, state, reason, spent] of [[1, 'closed', 'the owner', '1.284319plx'], [2, 'closed', 'insufficient funds', '0.5plx']]) deployments.set(dseq, { dseq, state, reason, spent, left: 0, events: [], lines: [] })
+  shop = 0
+  for (const [dseq, reason, spent] of [[1, 'owner', '1.284319plx'], [2, 'insufficient funds', '0.5plx']]) {
+    const began = new Date(Date.UTC(2026, 10, 20 + dseq, 9, 30)).toISOString()
+    const ended = new Date(Date.UTC(2026, 10, 22 + dseq, 14, 3)).toISOString()
+    const lease = { group: 1, price: '4806 nplx', opened: 100 * dseq, closed: 267_000 * dseq, began, ended }
+    deployments.set(dseq, {
+      dseq, state: 'closed', reason, spent, left: 0, began, ended, names: [],
+      past: [
+        { ...lease, id: `${me}/${dseq}/1/2/${provider(1)}`, provider: provider(1), reason, cost: spent },
+        ...(dseq === 1 ? [{ ...lease, id: `${me}/1/1/1/${provider(4)}`, provider: provider(4), reason: 'unstable', cost: '0.014plx', began: undefined, ended: undefined }] : []),
+      ],
+    })
+  }
 }
 reset()
 
@@ -46,9 +60,15 @@ function listed(d) {
   const runs = d.state === 'active' && d.lease
   const seconds = runs ? Math.round((d.left / 0.0173) * 3600) : -1
   return {
-    dseq: d.dseq, state: d.state, reason: d.reason, groups: 1, leases: runs ? 1 : 0, price: runs ? '0.000004806plx' : '0 nplx', spent: d.spent, opened: 100 * d.dseq,
+    dseq: d.dseq, state: d.state, reason: d.reason, groups: 1, leases: runs ? 1 : 0, price: runs ? '0.000004806plx' : '0 nplx', spent: d.spent, opened: 100 * d.dseq, began: d.began, ended: d.ended,
     runway: { blocks: seconds, seconds, left: `${d.left}plx` }, rate: runs ? rate(0.0173) : { block: '0 nplx', hour: '0 nplx', month: '0 nplx' },
   }
+}
+
+/** Names and addresses of a deployment whose SDL asks for them. */
+function owns(d) {
+  if (!d.shop) return {}
+  return { names: [{ host: 'shop.example', here: shop === d.dseq }], addresses: [{ endpoint: 'front', ip: d.ip, port: 443 }] }
 }
 
 function state(d) {
@@ -57,7 +77,7 @@ function state(d) {
   const replicas = [0, 1].map((number) => ({
     number, state: ready || number === 0 ? 'running' : 'starting', since: new Date(d.sent ?? 0).toISOString(), restarts: number, used: { cpu: 120 + 40 * number, memory: (90 + number) * 2 ** 20, disk: 12 * 2 ** 20, in: 0, out: 0 },
   }))
-  const services = d.sent ? [{ name: 'web', total: 2, running: ready ? 2 : 1, urls: ['http://p96s2ti6oe90htlpa4um.provider1.example'], ports: [{ service: 'web', external: 9000, host: 30412 }], replicas }] : []
+  const services = d.sent ? [{ name: 'web', total: 2, running: ready ? 2 : 1, urls: ['http://p96s2ti6oe90htlpa4um.provider1.example'], ports: [{ service: 'web', external: 9000, host: 30412 }], ...owns(d), replicas }] : []
   return { owner: me, dseq: d.dseq, ready: !!ready, leases: [{ id: d.lease, manifest: d.sent ? 'ab12' : '', ready: !!ready, services, provider: provider(1), price: '4806 nplx' }] }
 }
 
@@ -98,8 +118,20 @@ async function* logs(d) {
 
 async function* events(d) {
   const told = [['', 'manifest', 'manifest ab12f00d9931 is to run'], ['web', 'pull', 'fetching image nginx:1.29-alpine'], ['web/0', 'started', 'runs at 10.4.0.2'], ['web/1', 'failed', 'the image’s user 1001 may not write /var/cache; trying again in 1 s'], ['web/1', 'started', 'runs at 10.4.0.3']]
-  for (const [i, [where, kind, text]] of told.entries()) yield { group: 1, event: { number: i + 1, time: new Date(d.sent + 100 * i).toISOString(), where, kind, text } }
+  for (const [i, [where, kind, text]] of told.entries()) yield { group: 1, event: { number: i + 1, time: new Date((d.sent ?? 0) + 100 * i).toISOString(), where, kind, text } }
   await wait(60_000)
+}
+
+/** What a provider kept of a lease that has ended. */
+async function* kept(lease, what) {
+  if (lease?.provider !== provider(1)) {
+    yield refusal('not_found', 'api: no such lease here: it ended more than 7 days ago')
+    return
+  }
+  const at = (i) => new Date(Date.UTC(2026, 10, 22, 14, 0, i)).toISOString()
+  if (what === 'logs') for (const [i, text] of [...story, 'SIGTERM: bye'].entries()) yield { group: 1, line: { service: 'web', replica: 0, time: at(i), stream: 'stdout', text } }
+  else for (const [i, [where, kind, text]] of [['web/0', 'started', 'runs at 10.4.0.2'], ['web/0', 'stop', 'the lease has ended']].entries()) yield { group: 1, event: { number: i + 1, time: at(i), where, kind, text } }
+  yield { end: true }
 }
 
 /** Answers what a console is asked; undefined when it is none of its paths. */
@@ -107,7 +139,7 @@ export async function market(req, res, path, q) {
   if (!path.startsWith('/console/v1/')) return undefined
   const json = (status, body) => res.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(JSON.stringify(body))
   if (req.headers.authorization !== `Bearer ${token}`) return json(401, refusal('token', 'no token, or another one than this console’s: open the whole link that plexus console printed when it started'))
-  const [what, number, of] = path.slice(12).split('/')
+  const [what, number, of, within] = path.slice(12).split('/')
   const d = deployments.get(Number(number))
   const stream = async (all) => {
     res.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -140,14 +172,33 @@ export async function market(req, res, path, q) {
   if (of === 'bids') return stream(bids(d))
   if (of === 'logs') return stream(logs(d))
   if (of === 'events') return stream(events(d))
-  if (of === 'leases') d.lease = q.bids[0]
+  if (of === 'past' && within) {
+    const id = new URL(req.url, 'http://x').searchParams.get('lease')
+    return stream(kept(d.past?.find((l) => l.id === id), within))
+  }
+  if (of === 'past') return json(200, { leases: d.past ?? [] })
+  if (of === 'addresses' && req.method === 'GET') {
+    const held = (o) => ({ dseq: o.dseq, group: 1, provider: provider(1), endpoint: 'front', ip: o.ip })
+    return json(200, { held: [held(d)], others: [...deployments.values()].filter((o) => o.shop && o !== d && o.state === 'active').map(held) })
+  }
+  if (of === 'hosts') shop = d.dseq
+  else if (of === 'addresses') {
+    const other = deployments.get(q.with)
+    ;[d.ip, other.ip] = [other.ip, d.ip]
+  } else if (of === 'leases') d.lease = q.bids[0]
   else if (of === 'manifest' || req.method === 'PUT') {
     d.sent = Date.now()
+    if ((d.shop = q.sdl.includes('shop.example'))) {
+      d.ip ??= `203.0.113.${16 + d.dseq}`
+      shop ||= d.dseq
+    }
     d.spent = '0.002114plx'
   } else if (of === 'topup') d.left += parseFloat(q.amount)
   else if (req.method === 'DELETE') {
     balance += d.left
-    Object.assign(d, { state: 'closed', reason: 'the owner', left: 0 })
+    const now = new Date().toISOString()
+    Object.assign(d, { state: 'closed', reason: 'owner', left: 0, began: now, ended: now })
+    if (d.lease) d.past = [{ id: d.lease, group: 1, provider: provider(1), price: '4806 nplx', opened: 100 * d.dseq, closed: 4242, began: now, ended: now, reason: 'owner', cost: d.spent }]
   } else return json(200, { deployment: listed(d), state: state(d) })
   return json(200, { done: [] })
 }

@@ -67,6 +67,11 @@ if (server) {
   await page.locator('.xterm-rows', { hasText: 'usr' }).waitFor()
   await page.evaluate(() => document.querySelector('main').scrollTo(0, 0))
   await picture('console-lease')
+  await page.setViewportSize({ width: 1280, height: 820 })
+  await page.goto(`${url}/#/console/deployments/1`)
+  await page.getByRole('button', { name: 'Logs' }).first().click()
+  await page.getByText('SIGTERM: bye').waitFor()
+  await picture('console-past')
 }
 await browser.close()
 server?.closeAllConnections()

@@ -55,6 +55,8 @@ export interface Deployment {
   price: string
   spent: string
   opened: number
+  began?: string // times of blocks, if the node still has them
+  ended?: string
   runway: Runway
   rate: Rate
 }
@@ -83,7 +85,59 @@ export interface Service {
   running: number
   urls?: string[]
   ports?: { external: number; host: number; udp?: boolean; replica?: number }[]
+  addresses?: { endpoint: string; ip: string; port: number; udp?: boolean }[]
+  names?: { host: string; here: boolean }[] // that the tenant chose
   replicas: Replica[]
+}
+
+/** A line that a replica printed. */
+export interface Line {
+  service: string
+  replica: number
+  time: string
+  stream: string
+  text: string
+}
+
+/** Something that happened to a lease. */
+export interface Event {
+  number: number
+  time: string
+  where?: string
+  kind: string
+  text: string
+}
+
+/** A lease that has ended. */
+export interface Ended {
+  id: string
+  group: number
+  provider: string
+  price: string
+  began?: string
+  ended?: string
+  opened: number // heights
+  closed: number
+  reason: string
+  cost: string
+}
+
+/** A leased address, and which deployment has it. */
+export interface Held {
+  dseq: number
+  group: number
+  provider: string
+  endpoint: string
+  ip: string
+}
+
+/** What a compute subnet says of a provider. */
+export interface Measure {
+  netuid: number
+  subnet: string
+  score: number // 0 to 1, beside the best
+  place: number // 0 without a score
+  of: number
 }
 
 export interface Lease {
@@ -117,6 +171,7 @@ export interface Offer {
   screening: { ok: boolean; price?: string; reason?: string; kind?: string }
   status?: { engine: string; bidding: boolean; reason?: string; capacity: Amounts; free: Amounts; used: Used; leases: number; missing?: string[] }
   rate?: Rate
+  measured?: Measure[]
 }
 
 export interface Bid {

@@ -35,3 +35,9 @@ export function span(seconds: number): string {
 export const short = (address: string) => (address.length > 16 ? `${address.slice(0, 8)}…${address.slice(-5)}` : address)
 
 export const clock = (time: string) => new Date(time).toLocaleTimeString('en-GB')
+
+/** Day and time of day. */
+export const when = (time: string) => new Date(time).toLocaleString('en-GB', { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' })
+
+/** Day and second. */
+export const stamp = (time: string) => new Date(time).toLocaleString('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' })

@@ -35,6 +35,7 @@ const en = {
     runway: 'Money lasts',
     idle: 'nothing is paid now',
     over: 'over',
+    ended: 'Ended',
     one: (n: number) => `Deployment ${n}`,
     numbered: 'Deployment',
   },
@@ -53,6 +54,11 @@ const en = {
     unreachable: 'does not answer',
     leases: (n: number) => many(n, 'lease'),
     missing: 'Cannot limit: ',
+    measures: 'Where validators of a compute subnet rent from a provider, what they saw is said in one figure beside the subnet’s best: start, cores, memory, disk, network and uptime.',
+    measured: (percent: string, place: number, of: number) => `Measured: ${percent} % of the best, place ${place} of ${of}`,
+    waits: 'Measured: nothing has come of it yet',
+    subnet: (n: number, name: string) => `subnet ${n}${name ? `, ${name}` : ''}`,
+    unmeasured: 'Not measured by the network',
     count: (n: number, bidding: number) => `${many(n, 'provider')}, of which ${bidding} bid`,
     filter: 'Search by address or attribute',
     nothing: 'No provider is like that.',
@@ -127,12 +133,57 @@ const en = {
     silent: 'The provider does not say how it stands: ',
     tabs: { logs: 'Logs', events: 'Events', shell: 'Shell', update: 'Update' },
     inside: 'Look inside',
-    closed: (reason: string) => `This deployment is closed${reason ? `: ${reason}` : ''}.`,
+    closed: (reason: string, when: string) => `This deployment is closed${when ? ` since ${when}` : ''}${reason ? `: ${reason}` : ''}.`,
+    address: (ip: string, port: number, proto: string) => `port ${port}/${proto} of ${ip}`,
+  },
+
+  /** Why something ended, in the chain's words and in ours. */
+  reasons: {
+    owner: 'you closed it',
+    unstable: 'the provider could not run it',
+    decommission: 'the provider took its machine back',
+    unspecified: 'the provider closed it and did not say why',
+    'manifest timeout': 'the provider never got its manifest',
+    'insufficient funds': 'its money was spent',
+    'non-delivery': 'the provider did not deliver, and was fined',
+    'reclaim deadline': 'the provider’s notice was over',
+    'provider left': 'the provider left the market',
+    expired: 'nobody took it in time',
+    outbid: 'another bid was taken',
+  } as Record<string, string>,
+
+  past: {
+    title: 'Leases that have ended',
+    forgotten: 'It never had a lease that the chain remembers.',
+    group: (n: number) => `Group ${n}`,
+    cost: 'Cost',
+    ran: 'Ran',
+    blocks: (from: number, to: number) => `blocks ${from.toLocaleString('en')} to ${to.toLocaleString('en')}`,
+    since: (from: string, to: string) => `${from} to ${to}`,
+    logs: 'Logs',
+    events: 'Events',
+    kept: 'A provider keeps the end of the logs and the events for 7 days.',
+    empty: 'The provider kept no line.',
+    silent: 'The provider kept no event.',
+  },
+
+  move: {
+    title: 'Names and addresses',
+    name: (host: string) => `${host} leads to another deployment of yours.`,
+    here: (host: string) => `${host} leads here.`,
+    bring: 'Have it lead here',
+    bringing: 'Moving…',
+    address: (ip: string, endpoint: string) => `${ip} is the address of ${endpoint} here.`,
+    other: (n: number, ip: string) => `Deployment ${n} has ${ip}.`,
+    exchange: 'Exchange the two',
+    sure: (mine: string, theirs: string, n: number) => `Deployment ${n} gets ${mine} and this one gets ${theirs}. The replicas of both start again.`,
+    do: 'Exchange them now',
   },
 
   money: {
     title: 'Money',
     spent: 'Spent so far',
+    total: 'Cost in total',
     left: 'Left in escrow',
     lasts: 'Lasts',
     blocks: (n: number) => many(n, 'block'),
@@ -179,5 +230,8 @@ const en = {
 export type Words = typeof en
 
 const languages: Record<string, Words> = { en }
+
+/** Why something ended, in words. */
+export const why = (reason?: string) => (reason ? (c.reasons[reason] ?? reason) : '')
 
 export const c: Words = languages[(globalThis.navigator?.language ?? 'en').slice(0, 2)] ?? en
