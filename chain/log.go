@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	cosmoslog "cosmossdk.io/log/v2"
 	sdkslog "cosmossdk.io/log/v2/slog"
@@ -25,8 +26,22 @@ func cosmosLog(log *slog.Logger) cosmoslog.Logger {
 }
 
 // warnings passes on warnings and errors only: the SDK and CometBFT tell of
-// every step otherwise.
+// every step otherwise. It leaves out transactions that ran out of gas, whose
+// senders hear of it, and which the SDK logs as panics with their whole stacks.
 type warnings struct{ slog.Handler }
+
+// Handle passes a record on.
+func (w warnings) Handle(ctx context.Context, r slog.Record) error {
+	spent := false
+	r.Attrs(func(a slog.Attr) bool {
+		spent = a.Key == "err" && strings.HasSuffix(a.Value.String(), ": out of gas")
+		return !spent
+	})
+	if spent && r.Message == "panic recovered in runTx" {
+		return nil
+	}
+	return w.Handler.Handle(ctx, r)
+}
 
 func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)

@@ -290,6 +290,11 @@ func TestQuietLogs(t *testing.T) {
 	log := quiet(slog.New(slog.NewTextHandler(&text, nil))).With("a", 1)
 	log.Info("hidden")
 	log.Warn("shown")
+	log.Error("panic recovered in runTx", "err", "hidden stack\nout of gas in location: WritePerByte; gasWanted: 1, gasUsed: 2: out of gas")
+	log.Error("panic recovered in runTx", "err", "nil pointer, shown too")
+	if !strings.Contains(text.String(), "shown too") {
+		t.Errorf("log %q keeps a true panic to itself", text.String())
+	}
 	if got := text.String(); strings.Contains(got, "hidden") || !strings.Contains(got, "shown") {
 		t.Errorf("log %q, want warnings only", got)
 	}

@@ -37,8 +37,13 @@ func (m Money) coin() sdk.Coin {
 	return sdk.Coin{Denom: m.Denom, Amount: math.NewIntFromUint64(uint64(m.Amount))}
 }
 
-// String formats m, as in "12nplx".
-func (m Money) String() string { return m.coin().String() }
+// String formats m, as in "0.5plx" or "12uakt".
+func (m Money) String() string {
+	if m.Denom == "" || m.Denom == coin.Denom {
+		return coin.Amount(m.Amount).String()
+	}
+	return m.coin().String()
+}
 
 // money reads a sum of a message.
 func money(c sdk.Coin) Money { return Money{c.Denom, market.Amount(amount(c.Amount))} }
@@ -65,7 +70,7 @@ func (m Market) Deploy(ctx context.Context, a Actor, d Deployment) (market.Deplo
 	}
 	var resp marketv1.MsgCreateDeploymentResponse
 	err := m.do(ctx, a, msg, &resp)
-	return market.DeploymentID{Owner: a.Account(), DSeq: resp.Dseq}, acted(err, "deploy %d groups", len(d.Groups))
+	return market.DeploymentID{Owner: a.Account(), DSeq: resp.Dseq}, acted(err, "deploy")
 }
 
 // decoded is the response of a message.

@@ -18,3 +18,15 @@ func TestPlain(t *testing.T) {
 		}
 	}
 }
+
+func TestTxErrorSpeaksInPLX(t *testing.T) {
+	for log, want := range map[string]string{
+		"a deposit of 100000000nplx; it must be at least 500000000nplx":             "a deposit of 0.1plx; it must be at least 0.5plx",
+		"spendable balance 0nplx is smaller than 500000000nplx: insufficient funds": "the account has 0plx to spend, and this takes 0.5plx: send it coins",
+		"12500000.500000000000000000nplx per block, and 5nplx":                      "12500000.500000000000000000nplx per block, and 5nplx",
+	} {
+		if got := (&TxError{Log: log}).Error(); got != want {
+			t.Errorf("%q\nreads  %q,\nwant   %q", log, got, want)
+		}
+	}
+}

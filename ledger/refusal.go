@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	errorsmod "cosmossdk.io/errors"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -23,7 +24,25 @@ type TxError struct {
 	Height    yuma.Height
 }
 
-func (e *TxError) Error() string { return e.Log }
+// Error says why in words, with great amounts in PLX.
+func (e *TxError) Error() string {
+	text := great.ReplaceAllStringFunc(e.Log, func(found string) string {
+		digits := strings.IndexFunc(found, unicode.IsDigit)
+		amount, err := coin.Parse(found[digits:])
+		if err != nil {
+			return found
+		}
+		return found[:digits] + amount.String()
+	})
+	return funds.ReplaceAllString(text, "the account has $1 to spend, and this takes $2: send it coins")
+}
+
+// great finds amounts of a thousandth of a PLX and more, and of nothing, with
+// what stands before them: not the fraction of a price.
+var great = regexp.MustCompile(`(?:^|[^0-9.])(?:0|[0-9]{7,19})` + coin.Denom + `\b`)
+
+// funds finds how x/bank says that there is too little.
+var funds = regexp.MustCompile(`spendable balance (\S+) is smaller than (\S+): insufficient funds`)
 
 // is tells whether e is the SDK's error want.
 func (e *TxError) is(want *errorsmod.Error) bool {

@@ -268,7 +268,7 @@ func (c *Client) identify(ctx context.Context, key *wallet.Key, acc *account) er
 	if err != nil {
 		err = failed("account "+key.Address(), err)
 		if errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("%w: key %s has never received anything; send it coins, or grant it rights if it is a hotkey", err, key.Name())
+			return fmt.Errorf("%w: key %s, account %s, has never received anything: send it coins, or grant it rights if it is a hotkey", ErrNotFound, key.Name(), key.Address())
 		}
 		return err
 	}

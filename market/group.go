@@ -18,6 +18,12 @@ type Price struct {
 // String formats p as Akash does, as in "50.000000000000000000uact".
 func (p Price) String() string { return p.Amount.String() + p.Denom }
 
+// Short formats p for people, without the zeros behind its point, as in
+// "50.5uact".
+func (p Price) Short() string {
+	return strings.TrimSuffix(strings.TrimRight(p.Amount.String(), "0"), ".") + p.Denom
+}
+
 // Validate tells why nothing may be priced so: a replica's price is above 0 and
 // at most 10,000,000 base units per block, in a denom that a bank could hold.
 func (p Price) Validate() error {

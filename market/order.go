@@ -101,7 +101,7 @@ func (o Order) considerPrice(b Bid, rules Rules) error {
 	case b.Price.Amount.IsZero():
 		return fmt.Errorf("%w: its price is 0", ErrBid)
 	case b.Price.Amount.Compare(most.Amount) > 0:
-		return fmt.Errorf("%w: %s per block is above the order's %s", ErrBid, b.Price, most)
+		return fmt.Errorf("%w: %s per block is above the order's %s", ErrBid, b.Price.Short(), most.Short())
 	case b.Deposit < rules.MinDeposit:
 		return fmt.Errorf("%w: a deposit of %d is below %d %s", ErrBid, b.Deposit, rules.MinDeposit, most.Denom)
 	}

@@ -3,13 +3,16 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/plexus-network/plexus/chain"
 	rules "github.com/plexus-network/plexus/chain/subnet"
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/stock"
 	"github.com/plexus-network/plexus/p2p"
@@ -52,7 +55,28 @@ func (h *home) found(o UpOptions) (*network, error) {
 			return nil, fmt.Errorf("keys of %s: %w", n.Members[i].Name, err)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(o.Accounts)) {
+		if slices.ContainsFunc(n.Members, func(m member) bool { return m.Name == name }) {
+			return nil, fmt.Errorf("account %s: a neuron has that name, choose another", name)
+		}
+		key, err := keyOf(ring, name)
+		if err != nil {
+			return nil, fmt.Errorf("key of %s: %w", name, err)
+		}
+		n.Accounts = append(n.Accounts, account{name, key.Address(), o.Accounts[name]})
+	}
 	return n, h.writeJSON("network.json", n)
+}
+
+// lacking returns an account that is asked for and that the network does not
+// have, "" if there is none.
+func (n *network) lacking(asked map[string]coin.Amount) string {
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
+		if !slices.ContainsFunc(n.Accounts, func(a account) bool { return a.Name == name }) {
+			return name
+		}
+	}
+	return ""
 }
 
 // equip gives a member its keys: an account, a peer key, and a hotkey if it
@@ -121,6 +145,9 @@ func (h *home) genesis(n *network, model engine.Model) (chain.GenesisOptions, er
 		}
 		g.Validators = append(g.Validators, chain.GenesisValidator{Moniker: m.Name, Operator: m.Account, Key: id.Key})
 		g.Hotkeys = append(g.Hotkeys, chain.GenesisHotkey{Account: m.Account, Hotkey: m.Hotkey})
+	}
+	for _, a := range n.Accounts {
+		g.Accounts = append(g.Accounts, chain.GenesisAccount{Address: a.Address, Balance: a.Balance})
 	}
 	g.Subnets = []chain.GenesisSubnet{text}
 	if n.Embed {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/plexus-network/plexus/coin"
 )
 
 // network is the record of a network that [Up] made: what cannot change once
@@ -25,6 +27,14 @@ type network struct {
 	Model     string        `json:"model"`
 	Embed     bool          `json:"embed,omitempty"` // has an embedding subnet; older networks have none
 	Members   []member      `json:"members"`
+	Accounts  []account     `json:"accounts,omitempty"`
+}
+
+// account is a key of no neuron that has coins from the start.
+type account struct {
+	Name    string      `json:"name"`
+	Address string      `json:"address"`
+	Balance coin.Amount `json:"balance"`
 }
 
 // member is a neuron of the network, in order of uid.

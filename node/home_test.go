@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/plexus-network/plexus/coin"
 )
 
 func TestOpenHomeTakesTheFolder(t *testing.T) {
@@ -87,5 +89,14 @@ func TestCheckFree(t *testing.T) {
 	l.Close()
 	if err := checkFree(address, "--http"); err != nil {
 		t.Errorf("a free port gives %v", err)
+	}
+}
+
+func TestNetworkLacksAccountsThatItWasMadeWithout(t *testing.T) {
+	n := &network{Accounts: []account{{Name: "alice"}}}
+	for name, want := range map[string]string{"alice": "", "bob": "bob"} {
+		if got := n.lacking(map[string]coin.Amount{name: 1}); got != want {
+			t.Errorf("asked for %s it lacks %q, want %q", name, got, want)
+		}
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
 	"github.com/plexus-network/plexus/chain"
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/engine"
 	"github.com/plexus-network/plexus/engine/stock"
 	"github.com/plexus-network/plexus/ledger"
@@ -28,6 +30,8 @@ type UpOptions struct {
 	Cheats     []text.Behaviour // further miners, each cheating in its way
 	BlockTime  time.Duration    // 0 means 1 s
 	Tempo      yuma.Blocks      // 0 means 20
+
+	Accounts map[string]coin.Amount // further keys, by name, and the coins that they have from the start
 
 	HTTP string // gateway and page; empty means 127.0.0.1:8080
 	GRPC string // of the first node; empty means 127.0.0.1:9090
@@ -97,6 +101,10 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 		if n, err = h.found(o); err != nil {
 			return fmt.Errorf("make a network in %s: %w", o.Home, err)
 		}
+	}
+	if name := n.lacking(o.Accounts); name != "" {
+		return fmt.Errorf("account %s: the network in %s was made without it; make another with --home, or send coins to a key of yours: "+
+			"plexus tx subnet claim --from miner-0, then plexus tx bank send miner-0 KEY AMOUNT", name, o.Home)
 	}
 	u := &up{UpOptions: o, home: h, network: n, open: open}
 	return u.run(ctx)
@@ -235,7 +243,11 @@ func (u *up) startHosts(context.Context) error {
 // tell writes down how commands, and further miners, find the network.
 func (u *up) tell() error {
 	_, grpc, _ := u.nodes[0].Addrs()
-	config := ledger.Config{GRPC: grpc, ChainID: u.network.ChainID, Keyring: wallet.Test}
+	before, err := ledger.ReadConfig(u.home.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	config := ledger.Config{GRPC: grpc, ChainID: u.network.ChainID, Keyring: wallet.Test, Key: before.Key}
 	for _, m := range u.network.Members {
 		if m.Role == validatorRole {
 			config.Peers = append(config.Peers, u.hosts[m.Name].Addrs()...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -60,7 +61,7 @@ func (d *Daemon) bid(ctx context.Context, s *Snapshot) error {
 			continue
 		}
 		if d.o.DryRun {
-			d.tell(o.ID, v, "would bid "+b.Price.String())
+			d.tell(o.ID, v, "would bid "+b.Price.Short())
 			continue
 		}
 		if err := d.inventory.Claim(b.ID.String(), claim); err != nil {
@@ -142,11 +143,16 @@ func (d *Daemon) tell(id market.OrderID, v *opinion, what string) {
 	}
 }
 
+// spoken is why there is no bid, in words for the tenant.
+func spoken(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), market.ErrBid.Error()+": "), "market: ")
+}
+
 // decide returns the bid for an order and what it claims, or why there is
 // none.
 func (d *Daemon) decide(ctx context.Context, s *Snapshot, o market.Order, v *opinion) (market.Bid, inventory.Amounts, *api.Screening) {
 	no := func(kind string, err error) (market.Bid, inventory.Amounts, *api.Screening) {
-		return market.Bid{}, inventory.Amounts{}, &api.Screening{Kind: kind, Reason: err.Error()}
+		return market.Bid{}, inventory.Amounts{}, &api.Screening{Kind: kind, Reason: spoken(err)}
 	}
 	if err := lease.Servable(o.Spec, d.o.Capacity.Storage); err != nil {
 		return no("ability", err)
@@ -222,6 +228,6 @@ func (d *Daemon) send(ctx context.Context, b market.Bid, claim inventory.Amounts
 	d.mu.Lock()
 	d.placed[b.ID.String()] = placement{claim, b.Offer, height}
 	d.mu.Unlock()
-	d.o.Log.Info("bid", "order", b.ID.OrderID.String(), "price", b.Price.String(), "height", height)
+	d.o.Log.Info("bid", "order", b.ID.OrderID.String(), "price", b.Price.Short(), "height", height)
 	return nil
 }

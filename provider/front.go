@@ -47,7 +47,7 @@ func (d *Daemon) openIngress(ctx context.Context, all *errgroup.Group) error {
 	if d.o.Ingress != "" {
 		l, err := net.Listen("tcp", d.o.Ingress)
 		if err != nil {
-			return fmt.Errorf("provider: ingress: %w", err)
+			return fmt.Errorf("provider: ingress: %w; plexus provider init --ingress and --ingress-tls choose other addresses", err)
 		}
 		var h http.Handler = d.router
 		if d.tls != nil {

@@ -268,6 +268,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		stop()
 		return errors.Join(err, all.Wait())
 	}
+	d.o.Log.Info("provider", "account", d.o.Account, "tenants", d.o.API, "their users", d.o.Ingress)
 	if d.authority != nil {
 		all.Go(func() error { d.authority.Run(ctx); return nil })
 	}
@@ -288,7 +289,7 @@ func (d *Daemon) open(ctx context.Context, all *errgroup.Group) error {
 	if d.o.API != "" {
 		l, err := net.Listen("tcp", d.o.API)
 		if err != nil {
-			return fmt.Errorf("provider: API: %w", err)
+			return fmt.Errorf("provider: API: %w; plexus provider init --listen chooses another address", err)
 		}
 		l = tls.NewListener(l, &tls.Config{
 			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{d.o.Certificate}, NextProtos: []string{"http/1.1"},

@@ -346,7 +346,7 @@ func TestProviderBidsNoMoreThanItHas(t *testing.T) {
 			t.Errorf("%d bids of 400 on 1000 thousandths of a core, want 2", n)
 		}
 		got := s.d.Screen(t.Context(), "plx1tenant", spec(1))
-		if got.OK || got.Kind != "resource" || !strings.Contains(got.Reason, "too little cpu: 400 asked for, 200 free") {
+		if got.OK || got.Kind != "resource" || !strings.Contains(got.Reason, "too little cpu: 0.4 cores asked for, 0.2 cores free") {
 			t.Errorf("screening: %+v", got)
 		}
 		s.stop()

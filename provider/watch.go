@@ -112,7 +112,7 @@ func (d *Daemon) welcome(s *Snapshot) {
 		if old[l.ID] || last == nil && uint64(l.Opened) <= seen {
 			continue
 		}
-		d.post.Send(alert.Alert{Kind: alert.LeaseOpened, Subject: l.ID.String(), Text: fmt.Sprintf("a lease for %s per block was opened at block %d", l.Price, l.Opened)})
+		d.post.Send(alert.Alert{Kind: alert.LeaseOpened, Subject: l.ID.String(), Text: fmt.Sprintf("a lease for %s per block was opened at block %d", l.Price.Short(), l.Opened)})
 		d.mu.Lock()
 		d.news = true
 		d.mu.Unlock()

@@ -131,7 +131,7 @@ func (t *Tenant) explain(ctx context.Context, g market.GroupSpec, gseq int, o Te
 	}
 	text := fmt.Sprintf(" for group %d (%s) within %v", gseq, g.Name, o.Wait)
 	if len(screened) == 0 {
-		return fmt.Errorf("%w%s: there is no such provider on the market; plexus providers lists them", ErrNoBid, text)
+		return fmt.Errorf("%w%s: there are no providers on the market", ErrNoBid, text)
 	}
 	return fmt.Errorf("%w%s%s", ErrNoBid, text, reasons(screened))
 }

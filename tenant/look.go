@@ -2,8 +2,10 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
@@ -108,15 +110,24 @@ func (t *Tenant) Serving(ctx context.Context, dseq uint64, gseq uint32, service 
 	if err != nil {
 		return market.BidID{}, nil, err
 	}
+	var names, silent []string
 	for _, one := range all {
-		for _, s := range t.Lease(ctx, one).Services {
+		l := t.Lease(ctx, one)
+		for _, s := range l.Services {
 			if s.Name == service {
 				p, err := t.Provider(ctx, one.ID.Provider)
 				return one.ID, p, err
 			}
+			names = append(names, s.Name)
+		}
+		if l.Error != "" {
+			silent = append(silent, l.Error)
 		}
 	}
-	return market.BidID{}, nil, fmt.Errorf("%w of deployment %d runs a service %q", ErrNoLease, dseq, service)
+	if len(silent) > 0 {
+		return market.BidID{}, nil, errors.New(strings.Join(silent, "\n"))
+	}
+	return market.BidID{}, nil, fmt.Errorf("%w of deployment %d runs a service %q; its services: %s", ErrNoLease, dseq, service, strings.Join(names, ", "))
 }
 
 // Await waits until all of a deployment runs, and hears meanwhile of each event

@@ -13,6 +13,7 @@ import (
 	"github.com/plexus-network/plexus/market/sdl"
 	"github.com/plexus-network/plexus/market/wire"
 	"github.com/plexus-network/plexus/provider/api"
+	"github.com/plexus-network/plexus/wallet"
 )
 
 // Terms are how a deployment is rented. The zero Terms pay the least deposit,
@@ -55,11 +56,14 @@ func (o Terms) withDefaults() Terms {
 // closed again and its deposit refunded.
 func (t *Tenant) Rent(ctx context.Context, file *sdl.SDL, o Terms) (dseq uint64, err error) {
 	o = o.withDefaults()
+	if err := t.sells(ctx, o.Provider); err != nil {
+		return 0, err
+	}
 	dseq, paid, err := t.Deploy(ctx, file, o.Deposit)
 	if err != nil {
 		return 0, err
 	}
-	o.Tell(fmt.Sprintf("Deployment %d stands on the chain; its escrow holds %s.", dseq, amount(paid)))
+	o.Tell(fmt.Sprintf("Deployment %d stands on the chain; its escrow holds %s. Bids are waited for up to %v.", dseq, amount(paid), o.Wait))
 	chosen, err := t.lease(ctx, dseq, file.Groups, o)
 	if err != nil {
 		if o.Keep {
@@ -71,6 +75,24 @@ func (t *Tenant) Rent(ctx context.Context, file *sdl.SDL, o Terms) (dseq uint64,
 		o.Tell(fmt.Sprintf("Leased group %d from %s for %s per block.", b.ID.GSeq, b.ID.Provider, Money(b.Price.Amount.String(), b.Price.Denom)))
 	}
 	return dseq, t.Send(ctx, dseq, file.Manifest, o.Tell)
+}
+
+// sells tells whether a provider is on the market, before a deposit is paid for
+// its bid; "" means any.
+func (t *Tenant) sells(ctx context.Context, provider string) error {
+	if provider == "" {
+		return nil
+	}
+	_, err := wallet.ParseAddress(provider)
+	none := err != nil
+	if !none {
+		_, err = t.market().Provider(ctx, provider)
+		none = errors.Is(err, ledger.ErrNotFound)
+	}
+	if none {
+		return fmt.Errorf("there is no provider %s on the market; plexus providers lists them", provider)
+	}
+	return err
 }
 
 // lease gathers bids and takes those that are chosen.
@@ -98,7 +120,7 @@ func (t *Tenant) undo(ctx context.Context, dseq uint64, why error) (uint64, erro
 	if err := t.Close(ctx, dseq); err != nil {
 		return dseq, errors.Join(why, fmt.Errorf("deployment %d stays open: %w", dseq, err))
 	}
-	return 0, fmt.Errorf("%w; deployment %d is closed again and its deposit refunded", why, dseq)
+	return 0, fmt.Errorf("%w\ndeployment %d is closed again and its deposit refunded", why, dseq)
 }
 
 // Deploy opens a deployment, whose groups are then up for bids, and returns its

@@ -60,6 +60,8 @@ Without a bid it says which providers would not, and why, and closes again.`,
 	f.DurationVar(&d.gather, "gather", 15*time.Second, "wait so long for cheaper bids after the first")
 	f.DurationVar(&d.wait, "wait", time.Minute, "wait so long for the first bid")
 	f.DurationVar(&d.ready, "ready", 10*time.Minute, "wait so long until all replicas run")
+	cmd.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault) // files, beside the commands below
+	completed(cmd, "provider", d.providers)
 	cmd.AddCommand(deployUpdateCmd(d), deployCloseCmd(d), deployTopupCmd(d), deployListCmd(d), deployWatchCmd(d))
 	return cmd
 }
@@ -90,13 +92,22 @@ func (d *deployer) deploy(ctx context.Context, cmd *cobra.Command, file string) 
 		return err
 	}
 	dseq, err := d.tenant.Rent(ctx, parsed, d.terms(cmd))
-	if err != nil && dseq != 0 {
+	switch {
+	case ctx.Err() != nil && dseq != 0:
+		return interrupted(dseq)
+	case ctx.Err() != nil && err != nil:
+		return errors.New(strings.Replace(err.Error(), context.Canceled.Error(), "interrupted", 1))
+	case err != nil && dseq != 0:
 		return fmt.Errorf("%w; deployment %d stands: plexus deploy update %d %s sends its manifest again, plexus deploy close %d ends it", err, dseq, dseq, file, dseq)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	return d.await(ctx, cmd, dseq)
+}
+
+// interrupted says what goes on after Ctrl-C.
+func interrupted(dseq uint64) error {
+	return fmt.Errorf("interrupted; deployment %d stands and costs: plexus lease status %d shows it, plexus deploy close %d ends it", dseq, dseq, dseq)
 }
 
 // terms are what the flags say.
@@ -120,13 +131,15 @@ func (d *deployer) terms(cmd *cobra.Command) tenant.Terms {
 
 // await waits until all of a deployment runs, and shows it.
 func (d *deployer) await(ctx context.Context, cmd *cobra.Command, dseq uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, d.ready)
+	patient, cancel := context.WithTimeout(ctx, d.ready)
 	defer cancel()
-	state, err := d.tenant.Await(ctx, dseq, func(e lease.Event) { cmd.PrintErrf("  %s %s: %s\n", e.Where, e.Kind, e.Text) })
-	if errors.Is(err, context.DeadlineExceeded) {
+	state, err := d.tenant.Await(patient, dseq, func(e lease.Event) { cmd.PrintErrf("  %s\n", said(e)) })
+	switch {
+	case ctx.Err() != nil:
+		return interrupted(dseq)
+	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("not all replicas of deployment %d run after %v: plexus lease events %d and plexus lease logs %d say why", dseq, d.ready, dseq, dseq)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	if asJSON(cmd) {
@@ -142,8 +155,9 @@ func (d *deployer) await(ctx context.Context, cmd *cobra.Command, dseq uint64) e
 
 func deployUpdateCmd(d *deployer) *cobra.Command {
 	return &cobra.Command{
-		Use:   "update DSEQ SDL",
-		Short: "Run another image, command, environment or name of a deployment",
+		Use:               "update DSEQ SDL",
+		ValidArgsFunction: d.deployments,
+		Short:             "Run another image, command, environment or name of a deployment",
 		Long: `Update a deployment to a changed SDL: its images, commands, environments and
 names may differ, its resources, replicas, ports and prices may not; those take a
 new deployment. Volumes stay.`,
@@ -175,9 +189,10 @@ func (d *deployer) update(ctx context.Context, cmd *cobra.Command, dseq uint64, 
 
 func deployCloseCmd(d *deployer) *cobra.Command {
 	return &cobra.Command{
-		Use:   "close DSEQ",
-		Short: "End a deployment; what is left of its escrow returns",
-		Args:  cobra.ExactArgs(1),
+		Use:               "close DSEQ",
+		ValidArgsFunction: d.deployments,
+		Short:             "End a deployment; what is left of its escrow returns",
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dseq, err := dseqArg(args[0])
 			if err != nil {
@@ -199,9 +214,10 @@ func deployCloseCmd(d *deployer) *cobra.Command {
 
 func deployTopupCmd(d *deployer) *cobra.Command {
 	return &cobra.Command{
-		Use:   "topup DSEQ AMOUNT",
-		Short: "Pay more into a deployment's escrow",
-		Args:  cobra.ExactArgs(2),
+		Use:               "topup DSEQ AMOUNT",
+		ValidArgsFunction: d.deployments,
+		Short:             "Pay more into a deployment's escrow",
+		Args:              cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dseq, err := dseqArg(args[0])
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/wallet"
 )
 
@@ -33,7 +35,7 @@ system's own store) or test (files that anyone on this machine can read).`,
 		GroupID: "chain",
 	}
 	c.flags(cmd)
-	cmd.AddCommand(keysCreate(c), keysRecover(c), keysList(c), keysShow(c), keysDelete(c), keysExport(c), keysImport(c))
+	cmd.AddCommand(keysCreate(c), keysRecover(c), keysList(c), keysShow(c), keysUse(c), keysDelete(c), keysExport(c), keysImport(c))
 	return cmd
 }
 
@@ -103,6 +105,33 @@ func keysList(c *client) *cobra.Command {
 				return nil
 			}
 			return printKeys(cmd, keys...)
+		},
+	}
+}
+
+func keysUse(c *client) *cobra.Command {
+	return &cobra.Command{
+		Use:   "use NAME",
+		Short: "Have a key sign where no --from names another",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ring, err := c.keys(cmd)
+			if err != nil {
+				return err
+			}
+			k, err := ring.Key(args[0])
+			if err != nil {
+				return err
+			}
+			config, err := ledger.ReadConfig(c.home)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			config.Key = k.Name()
+			if err := config.Write(c.home); err != nil {
+				return err
+			}
+			return printKeys(cmd, k)
 		},
 	}
 }

@@ -99,9 +99,10 @@ func printLease(out io.Writer, s tenant.Lease) {
 
 func (l *lessee) statusCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "status DSEQ",
-		Short: "Show how a deployment's leases stand, where they are reached, and how long the money lasts",
-		Args:  cobra.ExactArgs(1),
+		Use:               "status DSEQ",
+		ValidArgsFunction: l.deployments,
+		Short:             "Show how a deployment's leases stand, where they are reached, and how long the money lasts",
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dseq, err := dseqArg(args[0])
 			if err != nil {
@@ -130,13 +131,17 @@ func (l *lessee) logsCmd() *cobra.Command {
 	var since time.Duration
 	var which api.Selection
 	cmd := &cobra.Command{
-		Use:   "logs DSEQ",
-		Short: "Show what replicas print",
-		Args:  cobra.ExactArgs(1),
+		Use:               "logs DSEQ",
+		ValidArgsFunction: l.deployments,
+		Short:             "Show what replicas print",
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dseq, err := dseqArg(args[0])
 			if err != nil {
 				return err
+			}
+			if which.Replica >= 0 && which.Service == "" {
+				return fmt.Errorf("--replica %d: of which service? Name it with --service", which.Replica)
 			}
 			if since > 0 {
 				o.Since = time.Now().Add(-since)
@@ -164,9 +169,10 @@ func (l *lessee) logsCmd() *cobra.Command {
 func (l *lessee) eventsCmd() *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
-		Use:   "events DSEQ",
-		Short: "Show what happened to leases: images fetched, replicas started and ended, and why",
-		Args:  cobra.ExactArgs(1),
+		Use:               "events DSEQ",
+		ValidArgsFunction: l.deployments,
+		Short:             "Show what happened to leases: images fetched, replicas started and ended, and why",
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dseq, err := dseqArg(args[0])
 			if err != nil {
@@ -175,7 +181,7 @@ func (l *lessee) eventsCmd() *cobra.Command {
 			return l.run(cmd, func(ctx context.Context) error {
 				return l.each(ctx, dseq, func(p *api.Client, id market.BidID) error {
 					return show(cmd, p.Events(ctx, id, follow), func(e lease.Event) string {
-						return fmt.Sprintf("%s %s %s: %s", e.Time.Local().Format(time.DateTime), e.Where, e.Kind, e.Text)
+						return e.Time.Local().Format(time.DateTime) + " " + said(e)
 					})
 				})
 			})
@@ -184,6 +190,11 @@ func (l *lessee) eventsCmd() *cobra.Command {
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as they happen")
 	l.endedFlag(cmd)
 	return cmd
+}
+
+// said is an event for people. Those of a lease as a whole have no place.
+func said(e lease.Event) string {
+	return strings.TrimLeft(fmt.Sprintf("%s %s: %s", e.Where, e.Kind, e.Text), " ")
 }
 
 // each calls do for each lease that the flags mean, at the same time, so that
@@ -228,9 +239,10 @@ func show[T any](cmd *cobra.Command, all iter.Seq2[T, error], words func(T) stri
 func (l *lessee) execCmd() *cobra.Command {
 	var stdin bool
 	cmd := &cobra.Command{
-		Use:   "exec DSEQ SERVICE -- COMMAND...",
-		Short: "Run a command inside a replica, and end with its exit code",
-		Args:  cobra.MinimumNArgs(3),
+		Use:               "exec DSEQ SERVICE -- COMMAND...",
+		ValidArgsFunction: l.deployments,
+		Short:             "Run a command inside a replica, and end with its exit code",
+		Args:              cobra.MinimumNArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x := sandbox.Exec{Args: args[2:], Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr()}
 			if stdin {
@@ -247,9 +259,10 @@ func (l *lessee) execCmd() *cobra.Command {
 func (l *lessee) shellCmd() *cobra.Command {
 	var command string
 	cmd := &cobra.Command{
-		Use:   "shell DSEQ SERVICE",
-		Short: "Open a shell inside a replica, on this terminal",
-		Args:  cobra.ExactArgs(2),
+		Use:               "shell DSEQ SERVICE",
+		ValidArgsFunction: l.deployments,
+		Short:             "Open a shell inside a replica, on this terminal",
+		Args:              cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			restore, x, err := terminal(cmd)
 			if err != nil {

@@ -19,7 +19,7 @@ until it is moved:
 
   plexus lease migrate-host 2 shop.example`,
 		Args:              cobra.MinimumNArgs(2),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: l.deployments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dseq, err := dseqArg(args[0])
 			if err != nil {

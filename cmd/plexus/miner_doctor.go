@@ -24,6 +24,9 @@ Nothing is registered or served.`,
 			err := c.run(cmd, func() (err error) {
 				c.o.Say = nil
 				x, err = node.Examine(cmd.Context(), c.o, func(done, of int) {
+					if !isTerminal(cmd.ErrOrStderr()) {
+						return
+					}
 					fmt.Fprintf(cmd.ErrOrStderr(), "\rchallenge %d of %d", done, of)
 					if done == of {
 						fmt.Fprint(cmd.ErrOrStderr(), "\r\033[K")

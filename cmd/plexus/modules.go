@@ -86,7 +86,8 @@ func lazy(cmd *cobra.Command, build func() (*cobra.Command, error)) *cobra.Comma
 		root.SetIn(asked.InOrStdin())
 		root.SetOut(asked.OutOrStdout())
 		root.SetErr(asked.ErrOrStderr())
-		return root.ExecuteContext(asked.Context())
+		leaf, err := root.ExecuteContextC(asked.Context())
+		return usage(leaf, err)
 	}
 	cmd.DisableFlagParsing = true
 	cmd.RunE = run

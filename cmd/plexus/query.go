@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/ledger"
+	"github.com/plexus-network/plexus/wallet"
 	"github.com/plexus-network/plexus/yuma"
 )
 
@@ -104,9 +106,41 @@ With --json every query answers in JSON, with amounts in nplx.`,
 	c.asTable(find(cmd, "emission", "schedule"), printSchedule)
 	for _, leaf := range leaves(cmd) {
 		run := leaf.RunE
-		leaf.RunE = func(leaf *cobra.Command, args []string) error { return c.hint(run(leaf, args)) }
+		leaf.RunE = func(leaf *cobra.Command, args []string) error {
+			if err := c.named(leaf, args); err != nil {
+				return err
+			}
+			return c.hint(run(leaf, args))
+		}
 	}
 	return cmd, nil
+}
+
+// named puts addresses for the names of keys among a query's arguments.
+func (c *client) named(leaf *cobra.Command, args []string) error {
+	for i, arg := range args {
+		if _, err := wallet.ParseAddress(arg); err == nil || !takesAddress(leaf, i) {
+			continue
+		}
+		ring, err := c.keys(leaf)
+		if err != nil {
+			return err
+		}
+		if key, err := ring.Key(arg); err == nil {
+			args[i] = key.Address()
+		}
+	}
+	return nil
+}
+
+// addressed finds the arguments that are accounts, by how a command's use names
+// them.
+var addressed = regexp.MustCompile(`(?i)address|account|owner|tenant|provider|granter|grantee|delegator|auditor|voter|depositor`)
+
+// takesAddress tells whether the argument at a position is an account's address.
+func takesAddress(leaf *cobra.Command, i int) bool {
+	words := strings.Fields(leaf.Use)
+	return i+1 < len(words) && addressed.MatchString(words[i+1])
 }
 
 // conn returns a connection for a derived query.

@@ -398,7 +398,7 @@ func (r *rental) whole() {
 	// Nobody could serve these, and the tenant is told why.
 	for _, c := range []struct{ price, region, want string }{
 		{"0.001", "here", "1 of 1 providers: price"},
-		{"10000", "elsewhere", "attribute: market: provider lacks attribute region=elsewhere"},
+		{"10000", "elsewhere", "attribute: provider lacks attribute region=elsewhere"},
 	} {
 		_, errs, err := r.try("tenant", "deploy", r.sdl("none.yaml", "none", c.price, c.region), "--wait", "3s")
 		if err == nil || !strings.Contains(errs, c.want) || !strings.Contains(errs, "refunded") {

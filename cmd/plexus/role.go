@@ -15,7 +15,6 @@ import (
 	"github.com/plexus-network/plexus/node"
 	"github.com/plexus-network/plexus/p2p"
 	"github.com/plexus-network/plexus/subnet/text"
-	"github.com/plexus-network/plexus/wallet"
 	"github.com/plexus-network/plexus/yuma"
 )
 
@@ -112,7 +111,7 @@ func (c *roleCmd) roleFlags(cmd *cobra.Command) {
 	c.flags(cmd)
 	f := cmd.PersistentFlags()
 	f.StringVar(&c.from, "from", "", "name of the key that signs: the account's own, or a hotkey (default from home)")
-	f.StringVar(&c.behalf, "for", "", "address of the coldkey that a hotkey acts for")
+	f.StringVar(&c.behalf, "for", "", "coldkey, by name or address, that a hotkey acts for")
 	f.Uint16Var(&c.netuid, "netuid", 1, "the subnet")
 	f.Uint16Var(&c.o.Mechanism, "mechanism", 0, "of the subnet")
 	f.StringVar(&c.o.Model.File, "gguf", "", "model file (default the model that ships, if the subnet declares it)")
@@ -157,10 +156,8 @@ func (c *roleCmd) prepare(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if c.behalf != "" {
-		if _, err := wallet.ParseAddress(c.behalf); err != nil {
-			return fmt.Errorf("--for: %w", err)
-		}
+	if c.behalf, err = addressOf(ring, c.behalf); err != nil {
+		return fmt.Errorf("--for: %w", err)
 	}
 	level := slog.LevelWarn
 	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {

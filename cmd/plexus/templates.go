@@ -52,9 +52,10 @@ func templatesListCmd() *cobra.Command {
 func templatesShowCmd() *cobra.Command {
 	var set []string
 	cmd := &cobra.Command{
-		Use:   "show NAME",
-		Short: "Print a template",
-		Args:  cobra.ExactArgs(1),
+		Use:               "show NAME",
+		ValidArgsFunction: templateNames,
+		Short:             "Print a template",
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := templates.Find(args[0])
 			if err != nil {

@@ -26,6 +26,7 @@ type renter struct {
 func (r *renter) tenantFlags(cmd *cobra.Command) {
 	r.flags(cmd)
 	cmd.PersistentFlags().StringVar(&r.from, "from", "", "name of the tenant's key (default from home)")
+	completed(cmd, "from", r.keyNames)
 }
 
 // run opens the tenant's key and the chain for do.
@@ -38,7 +39,7 @@ func (r *renter) run(cmd *cobra.Command, do func(ctx context.Context) error) err
 		r.name = r.config.Key
 	}
 	if r.name == "" {
-		return errors.New("whose deployments? Name the tenant's key with --from; plexus keys list shows them")
+		return errors.New("whose deployments? Name the tenant's key with --from, or once and for all with plexus keys use; plexus keys list shows them")
 	}
 	key, err := ring.Key(r.name)
 	if err != nil {

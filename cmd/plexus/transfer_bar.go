@@ -32,8 +32,14 @@ type transferBar struct {
 }
 
 func newTransferBar(w io.Writer) *transferBar {
+	return &transferBar{w: w, terminal: isTerminal(w), now: time.Now}
+}
+
+// isTerminal tells whether a person sees what is written, line by line and
+// drawn again.
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return &transferBar{w: w, terminal: ok && term.IsTerminal(int(f.Fd())), now: time.Now}
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // moved is told how many bytes are here, and how many there will be.

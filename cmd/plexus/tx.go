@@ -123,6 +123,9 @@ func (c *txClient) take(leaf *cobra.Command) {
 		if err != nil {
 			return err
 		}
+		if err := c.named(cmd, args); err != nil {
+			return err
+		}
 		var unsigned bytes.Buffer
 		actor, err := c.actor(cmd, key)
 		if err != nil {
@@ -212,18 +215,28 @@ func (c *txClient) actor(cmd *cobra.Command, key *wallet.Key) (ledger.Actor, err
 	if c.behalf == "" {
 		return ledger.Actor{Key: key}, nil
 	}
-	if _, err := wallet.ParseAddress(c.behalf); err == nil {
-		return ledger.Actor{Key: key, For: c.behalf}, nil
-	}
 	ring, err := c.keys(cmd)
 	if err != nil {
 		return ledger.Actor{}, err
 	}
-	cold, err := ring.Key(c.behalf)
+	cold, err := addressOf(ring, c.behalf)
 	if err != nil {
-		return ledger.Actor{}, fmt.Errorf("--for: %w; give its address if its key is elsewhere", err)
+		return ledger.Actor{}, fmt.Errorf("--for: %w", err)
 	}
-	return ledger.Actor{Key: key, For: cold.Address()}, nil
+	return ledger.Actor{Key: key, For: cold}, nil
+}
+
+// addressOf returns the address that is named by itself or by its key; "" is
+// nobody's.
+func addressOf(ring *wallet.Keyring, name string) (string, error) {
+	if _, err := wallet.ParseAddress(name); err == nil || name == "" {
+		return name, nil
+	}
+	key, err := ring.Key(name)
+	if err != nil {
+		return "", fmt.Errorf("%w; give its address if its key is elsewhere", err)
+	}
+	return key.Address(), nil
 }
 
 // prepare lets a command of the SDK believe that it prints a transaction of

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plexus-network/plexus/coin"
 	"github.com/plexus-network/plexus/node"
 	"github.com/plexus-network/plexus/subnet/text"
 	"github.com/plexus-network/plexus/yuma"
@@ -21,6 +22,7 @@ func newUpCmd() *cobra.Command {
 	var (
 		o        node.UpOptions
 		cheats   []string
+		accounts []string
 		tempo    uint64
 		logLevel string
 	)
@@ -33,7 +35,10 @@ gateway in OpenAI's dialect with a chat page.
 
 The network lives in the home folder and goes on where it was when you run the
 command again. Flags that shape it (--validators, --miners, --cheats,
---block-time, --tempo) count when the folder holds none yet.`,
+--block-time, --tempo) count when the folder holds none yet, and so does
+--account, which makes a key with coins to try things with:
+
+  plexus up --account alice=100plx --account bob=100plx`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			level := slog.LevelWarn
@@ -50,6 +55,9 @@ command again. Flags that shape it (--validators, --miners, --cheats,
 				if c != "none" {
 					o.Cheats = append(o.Cheats, text.Behaviour(c))
 				}
+			}
+			if o.Accounts, err = namedAmounts(accounts); err != nil {
+				return err
 			}
 			p := &progress{out: cmd.OutOrStdout(), start: time.Now(), home: o.Home}
 			o.Say = p.say
@@ -68,11 +76,26 @@ command again. Flags that shape it (--validators, --miners, --cheats,
 	f.StringSliceVar(&cheats, "cheats", []string{
 		string(text.SmallerModel), string(text.Canned), string(text.Copycat), string(text.Silent),
 	}, "further miners by the way they cheat, or none")
+	f.StringArrayVar(&accounts, "account", nil, "NAME=AMOUNT: a key with coins from the start, as alice=100plx; again for each")
 	f.DurationVar(&o.BlockTime, "block-time", time.Second, "time between blocks")
 	f.Uint64Var(&tempo, "tempo", 20, "blocks between epochs")
 	f.IntVar(&o.Threads, "threads", 0, "threads of the model engine (default: cores − 1)")
 	f.StringVar(&logLevel, "log", "warn", "least level of the log on standard error")
 	return cmd
+}
+
+// namedAmounts reads NAME=AMOUNT, for each.
+func namedAmounts(texts []string) (map[string]coin.Amount, error) {
+	all := map[string]coin.Amount{}
+	for _, text := range texts {
+		name, amount, _ := strings.Cut(text, "=")
+		coins, err := coin.Parse(amount)
+		if err != nil || name == "" {
+			return nil, fmt.Errorf("--account %q: want the name of a key, = and an amount, as alice=100plx", text)
+		}
+		all[name] = coins
+	}
+	return all, nil
 }
 
 // progress tells a person what has come up.

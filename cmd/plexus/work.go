@@ -44,12 +44,17 @@ func (c *txClient) work(register *cobra.Command) {
 		defer shut(l)
 		start := time.Now()
 		uid, err := l.RegisterByWork(cmd.Context(), actor, netuid, ledger.Toil{Threads: threads, Report: func(p ledger.Progress) {
+			if !isTerminal(cmd.ErrOrStderr()) {
+				return
+			}
 			cmd.PrintErrf("\r%d seals of about %d, %.0f a second, about %v left  ", p.Tried, p.Difficulty, p.Rate, p.Expected.Round(time.Second))
 		}})
 		if err != nil {
 			return c.hint(err)
 		}
-		cmd.PrintErrln()
+		if isTerminal(cmd.ErrOrStderr()) {
+			cmd.PrintErrln()
+		}
 		if asJSON(cmd) {
 			return printJSON(cmd, map[string]any{"uid": uid})
 		}

@@ -69,7 +69,11 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		}
 		in = bytes.NewReader(text)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, c.url+path+"?"+query.Encode(), in)
+	target := c.url + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target, in)
 	if err != nil {
 		return nil, err
 	}
@@ -78,13 +82,23 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("provider at %s: %w", c.url, err)
+		return nil, c.unreached(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
 		return nil, refusal(resp)
 	}
 	return resp.Body, nil
+}
+
+// unreached says why the provider did not answer, once and without the URL of
+// the request.
+func (c *Client) unreached(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	return fmt.Errorf("no word from the provider at %s: %w", c.url, err)
 }
 
 // refusal is the error that a provider answers with.
@@ -228,7 +242,7 @@ func (c *Client) Exec(ctx context.Context, id market.BidID, which Selection, x s
 		return 0, refusal(resp)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("provider at %s: %w", c.url, err)
+		return 0, c.unreached(err)
 	}
 	defer conn.CloseNow() //nolint:errcheck // there is nobody left to tell
 	conn.SetReadLimit(maxFrame + 1)

@@ -190,9 +190,22 @@ func (s *Server) wanted(r *http.Request, id market.BidID) ([]replicaLog, sandbox
 		chosen = append(chosen, one)
 	}
 	if len(chosen) == 0 {
-		err = fmt.Errorf("%w: no replica of service %q and number %q has been started", ErrNoLease, r.FormValue("service"), r.FormValue("replica"))
+		err = fmt.Errorf("%w: no %s has been started", ErrNoLease, described(r.FormValue("service"), r.FormValue("replica")))
 	}
 	return chosen, o, err
+}
+
+// described says which replica a service and a number name, either of which
+// may be empty.
+func described(service, number string) string {
+	text := "replica"
+	if number != "" {
+		text += " " + number
+	}
+	if service != "" {
+		text += fmt.Sprintf(" of a service %q", service)
+	}
+	return text
 }
 
 // logsOf returns the logs of a lease that runs, or that has ended: of all runs

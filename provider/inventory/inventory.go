@@ -13,6 +13,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/plexus-network/plexus/market"
@@ -142,7 +144,21 @@ type Shortage struct {
 
 // Error says what was asked for and what is free.
 func (s *Shortage) Error() string {
-	return fmt.Sprintf("too little %s: %d asked for, %d free", s.Resource, s.Want, max(s.Free, 0))
+	return fmt.Sprintf("too little %s: %s asked for, %s free", s.Resource, s.quantity(s.Want), s.quantity(max(s.Free, 0)))
+}
+
+// quantity is so much of the resource in the unit that an SDL has it in.
+func (s *Shortage) quantity(n int64) string {
+	round := func(x float64) string { return strconv.FormatFloat(math.Round(x*100)/100, 'f', -1, 64) }
+	switch {
+	case s.Resource == "cpu":
+		return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64) + " cores"
+	case s.Resource != "memory" && !strings.HasPrefix(s.Resource, "storage"):
+		return strconv.FormatInt(n, 10)
+	case n >= 1<<30:
+		return round(float64(n)/(1<<30)) + "Gi"
+	}
+	return round(float64(n)/(1<<20)) + "Mi"
 }
 
 // fit tells whether want fits into free, by a [*Shortage] if not.

@@ -206,7 +206,7 @@ func (k *Keeper) converge(ctx context.Context) {
 	}
 	k.pause = min(max(2*k.pause, firstPause), longPause)
 	k.tries = time.Now().Add(k.pause)
-	k.past.add(Event{Time: time.Now(), Kind: "failed", Text: fmt.Sprintf("%v; next try in %v", err, k.pause)})
+	k.Event("", "failed", fmt.Sprintf("%v; next try in %v", err, k.pause))
 }
 
 func (k *Keeper) step(ctx context.Context, r *Record) error {

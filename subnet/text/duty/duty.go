@@ -183,5 +183,15 @@ func (p *pace) failed(now yuma.Height) {
 	p.rest = now + min(yuma.Height(1)<<min(p.failures-1, 10), maxRest)
 }
 
+// gravity is how grave the latest failure is. Validators come in each other's
+// way: two report one cheat, or a vote decides a case that it was not to decide,
+// and wants for gas. A second try finds that out.
+func (p *pace) gravity() slog.Level {
+	if p.failures < 2 {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
 // went notes that the latest try did not fail.
 func (p *pace) went() { *p = pace{} }

@@ -95,7 +95,7 @@ func (j *juror) hearAll(ctx context.Context, now yuma.Height) error {
 			m.went()
 		case ctx.Err() == nil:
 			m.failed(now)
-			j.Log.Warn("a case cannot be judged", "case", m.Id, "err", err, "next try", m.rest)
+			j.Log.Log(ctx, m.gravity(), "a case cannot be judged", "case", m.Id, "err", err, "next try", m.rest)
 		}
 		return ended
 	})

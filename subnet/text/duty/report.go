@@ -56,7 +56,7 @@ func (r *reporter) look(ctx context.Context, now yuma.Height) {
 		r.rest = now + waiting
 	case ctx.Err() == nil:
 		r.failed(now)
-		r.Log.Warn("a cheat is not reported", "err", err, "next try", r.rest)
+		r.Log.Log(ctx, r.gravity(), "a cheat is not reported", "err", err, "next try", r.rest)
 	}
 }
 
