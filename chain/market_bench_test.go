@@ -8,6 +8,7 @@ import (
 
 	dbm "github.com/cosmos/cosmos-db"
 
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
@@ -16,8 +17,12 @@ import (
 )
 
 // trading starts a chain on which n leases are open, of a hundred providers and
-// one deployment each. Their money ends from height 1,000,000 on.
-func trading(tb testing.TB, n int) *bench {
+// one deployment each; a tenant has a hundred. Their money ends from height
+// 1,000,000 on.
+func trading(tb testing.TB, n int) *bench { return tradingBy(tb, n, 100) }
+
+// tradingBy is trading with that many deployments of each tenant.
+func tradingBy(tb testing.TB, n, each int) *bench {
 	tb.Helper()
 	Configure()
 	b := &bench{t: tb, db: dbm.NewMemDB(), step: time.Second, people: map[string]*person{}, absent: map[int]bool{}, initial: 1, unchecked: true}
@@ -35,7 +40,7 @@ func trading(tb testing.TB, n int) *bench {
 	b.doc, b.time = doc.AppState, doc.GenesisTime
 	b.open()
 	b.initChain(doc.AppState, doc.Consensus.Params)
-	g, total := b.crowded(n)
+	g, total := b.crowded(n, each)
 	ctx := b.app.NewContext(false)
 	if total > 0 {
 		if err := b.app.Bank.SendCoinsFromAccountToModule(ctx, b.person("rich").address(), market.ModuleName, sdk.NewCoins(nplx(total))); err != nil {
@@ -49,8 +54,9 @@ func trading(tb testing.TB, n int) *bench {
 	return b
 }
 
-// crowded returns the state of a market with n open leases, and the money in it.
-func (b *bench) crowded(n int) (*marketv1.GenesisState, coin.Amount) {
+// crowded returns the state of a market with n open leases, so many of each
+// tenant, and the money in it.
+func (b *bench) crowded(n, each int) (*marketv1.GenesisState, coin.Amount) {
 	const sellers, funds = 100, 1_000_000
 	g := market.DefaultGenesis()
 	var total coin.Amount
@@ -63,8 +69,8 @@ func (b *bench) crowded(n int) (*marketv1.GenesisState, coin.Amount) {
 		total += 1000
 	}
 	for i := range n {
-		owner, provider := newPerson(fmt.Sprint("tenant", i/100)).String(), g.Providers[i%sellers].Account
-		dseq, hash := uint64(i%100+1), sha256.Sum256(fmt.Append(nil, i))
+		owner, provider := newPerson(fmt.Sprint("tenant", i/each)).String(), g.Providers[i%sellers].Account
+		dseq, hash := uint64(i%each+1), sha256.Sum256(fmt.Append(nil, i))
 		id := marketv1.DeploymentID{Owner: owner, Dseq: dseq}
 		bid := marketv1.BidID{Owner: owner, Dseq: dseq, Gseq: 1, Oseq: 1, Provider: provider}
 		price := marketv1.Price{Denom: coin.Denom, Amount: fmt.Sprintf("0.%03d000000000000000", 1+i%999)}
@@ -99,25 +105,41 @@ func (b *bench) ahead() sdk.Context {
 	return b.ctx().WithBlockHeight(b.app.LastBlockHeight() + 1).WithBlockTime(b.time.Add(time.Second))
 }
 
-// BenchmarkMarketEndBlock is what the end of a block costs in which nothing is
-// due, and what a whole block without transactions does, by open leases.
+// BenchmarkMarketEndBlock is what the end of a block costs in which nothing or
+// one deployment of one lease is due, and what a whole block without
+// transactions does, by open leases.
 func BenchmarkMarketEndBlock(b *testing.B) {
-	for _, n := range []int{0, 1000, 100_000} {
+	for _, n := range []int{0, 1000, 10_000, 100_000} {
 		chain := trading(b, n)
-		b.Run(fmt.Sprintf("end/%d", n), func(b *testing.B) {
+		end := func(b *testing.B, height int64) {
 			for b.Loop() {
-				ctx, _ := chain.ahead().CacheContext()
+				ctx, _ := chain.ahead().WithBlockHeight(height).CacheContext()
 				if err := chain.app.Market.EndBlock(ctx); err != nil {
 					b.Fatal(err)
 				}
 			}
-		})
-		b.Run(fmt.Sprintf("block/%d", n), func(b *testing.B) {
+		}
+		b.Run(fmt.Sprintf("due=0/open=%d", n), func(b *testing.B) { end(b, chain.app.LastBlockHeight()+1) })
+		b.Run(fmt.Sprintf("block/open=%d", n), func(b *testing.B) {
 			for b.Loop() {
 				chain.block()
 			}
 		})
+		dry := chain.brief()
+		b.Run(fmt.Sprintf("due=1/open=%d", n), func(b *testing.B) { end(b, dry) })
 	}
+}
+
+// brief has the tenant rent from p0 for a hundred blocks or so, and returns the
+// height at which the money is at its end.
+func (b *bench) brief() int64 {
+	b.must(b.person("p0"), b.provider("p0", 10*coin.PLX))
+	dseq := b.deploy(coin.PLX, group("web", "10000000"))
+	m := b.bid("p0", dseq, 1, 1, "10000000")
+	m.Deposit = nplx(coin.PLX / 2)
+	b.must(b.person("p0"), m)
+	b.must(b.person("tenant"), b.take("p0", dseq, 1, 1))
+	return b.deployed(dseq).Escrow.Account.Dry
 }
 
 // BenchmarkMarketDry is what the end of one deployment with one lease costs
@@ -200,32 +222,82 @@ func (b *bench) stack(p *person, first uint64, msg func(dseq uint64) sdk.Msg) []
 	return txs
 }
 
-// BenchmarkMarketSettle is what a withdrawal costs, by the leases of its
-// deployment and by those of the whole market.
+// rents has the tenant rent a group of a deployment each, so many, from p0.
+func (b *bench) rents(leases int) (dseq uint64) {
+	b.must(b.person("p0"), b.provider("p0", 10*coin.PLX))
+	var groups []marketv1.GroupSpec
+	for i := range leases {
+		groups = append(groups, group(fmt.Sprintf("g%02d", i), "10"))
+	}
+	dseq = b.deploy(100*coin.PLX, groups...)
+	for i := range uint32(leases) {
+		m := b.bid("p0", dseq, i+1, 1, "9.5")
+		m.Deposit = nplx(coin.PLX / 2)
+		b.must(b.person("p0"), m)
+		b.must(b.person("tenant"), b.take("p0", dseq, i+1, 1))
+	}
+	return dseq
+}
+
+// due is the height at which withdrawals of these benchmarks are made: there is
+// something to pay even at a thousandth of a unit per block, and money is left.
+const due = 5000
+
+// withdrawal runs a withdrawal in a block to come, of which nothing is kept, and
+// returns the gas of its message.
+func (b *bench) withdrawal(provider, owner string, dseq uint64) uint64 {
+	b.t.Helper()
+	m := &marketv1.MsgWithdrawLease{Provider: provider, Owner: owner, Dseq: dseq, Gseq: 1, Oseq: 1}
+	ctx, _ := b.ahead().WithBlockHeight(due).WithGasMeter(storetypes.NewInfiniteGasMeter()).CacheContext()
+	if _, err := b.app.MsgServiceRouter().Handler(m)(ctx, m); err != nil {
+		b.t.Fatal(err)
+	}
+	return ctx.GasMeter().GasConsumed()
+}
+
+// BenchmarkMarketSettle is what a withdrawal costs, which settles an account, by
+// the open leases of its deployment, of its owner and of the whole market.
 func BenchmarkMarketSettle(b *testing.B) {
-	for _, c := range []struct{ groups, market int }{{1, 0}, {20, 0}, {1, 100_000}} {
-		chain := trading(b, c.market)
-		chain.must(chain.person("p0"), chain.provider("p0", 10*coin.PLX))
-		var groups []marketv1.GroupSpec
-		for i := range c.groups {
-			groups = append(groups, group(fmt.Sprintf("g%02d", i), "10"))
-		}
-		dseq := chain.deploy(100*coin.PLX, groups...)
-		for i := range uint32(c.groups) {
-			m := chain.bid("p0", dseq, i+1, 1, "9.5")
-			m.Deposit = nplx(coin.PLX / 2)
-			chain.must(chain.person("p0"), m)
-			chain.must(chain.person("tenant"), chain.take("p0", dseq, i+1, 1))
-		}
-		withdraw := &marketv1.MsgWithdrawLease{Provider: chain.person("p0").String(), Owner: chain.person("tenant").String(), Dseq: dseq, Gseq: 1, Oseq: 1}
-		carry := chain.app.MsgServiceRouter().Handler(withdraw)
-		b.Run(fmt.Sprintf("deployment=%d/market=%d", c.groups, c.market), func(b *testing.B) {
+	for _, n := range []int{1, 10, 20} {
+		chain := trading(b, 0)
+		dseq := chain.rents(n)
+		b.Run(fmt.Sprintf("deployment=%d", n), func(b *testing.B) {
+			var gas uint64
 			for b.Loop() {
-				ctx, _ := chain.ahead().CacheContext()
-				if _, err := carry(ctx, withdraw); err != nil {
-					b.Fatal(err)
-				}
+				gas = chain.withdrawal(chain.person("p0").String(), chain.person("tenant").String(), dseq)
 			}
+			b.ReportMetric(float64(gas), "gas")
 		})
+	}
+	for _, c := range []struct{ owner, market int }{{1, 1}, {10, 10}, {100, 100}, {1000, 1000}, {100, 10_000}, {100, 100_000}} {
+		chain := tradingBy(b, c.market, c.owner)
+		b.Run(fmt.Sprintf("owner=%d/market=%d", c.owner, c.market), func(b *testing.B) {
+			var gas uint64
+			for b.Loop() {
+				gas = chain.withdrawal(newPerson("seller0").String(), newPerson("tenant0").String(), 1)
+			}
+			b.ReportMetric(float64(gas), "gas")
+		})
+	}
+}
+
+// TestSettlingCostsTheSameWhateverTheLeases measures in gas, which counts what is
+// read and written and does not depend on the machine.
+func TestSettlingCostsTheSameWhateverTheLeases(t *testing.T) {
+	gas := map[string]uint64{}
+	for _, n := range []int{1, 20} { // as many as a deployment may have
+		chain := trading(t, 0)
+		dseq := chain.rents(n)
+		gas[fmt.Sprint("deployment ", n)] = chain.withdrawal(chain.person("p0").String(), chain.person("tenant").String(), dseq)
+	}
+	if one, all := gas["deployment 1"], gas["deployment 20"]; all > one+one/50 {
+		t.Errorf("settling one lease of twenty took %d gas, of one %d", all, one)
+	}
+	for _, n := range []int{1, 1000} {
+		chain := tradingBy(t, n, n)
+		gas[fmt.Sprint("owner ", n)] = chain.withdrawal(newPerson("seller0").String(), newPerson("tenant0").String(), 1)
+	}
+	if one, all := gas["owner 1"], gas["owner 1000"]; all > one+one/50 {
+		t.Errorf("settling one lease of an owner's thousand took %d gas, of one %d", all, one)
 	}
 }
