@@ -31,7 +31,7 @@ func TestBidsAreRefused(t *testing.T) {
 		{"no price", func(m *marketv1.MsgCreateBid) { m.Price.Amount = "" }, "not an amount"},
 		{"a price below 0", func(m *marketv1.MsgCreateBid) { m.Price.Amount = "-1" }, "write digits and at most one point"},
 		{"a price of 19 decimals", func(m *marketv1.MsgCreateBid) { m.Price.Amount = "0.0000000000000000001" }, "has 19 decimals, and at most 18 count"},
-		{"too high a price", func(m *marketv1.MsgCreateBid) { m.Price.Amount = "10.000000000000000001" }, "is above the order's 10.000000000000000000nplx"},
+		{"too high a price", func(m *marketv1.MsgCreateBid) { m.Price.Amount = "10.000000000000000001" }, "is above the order's 10nplx"},
 		{"another denom", func(m *marketv1.MsgCreateBid) { m.Price.Denom, m.Deposit.Denom = "uakt", "uakt" }, "it is in uakt, and the order in nplx"},
 		{"a deposit in another denom", func(m *marketv1.MsgCreateBid) { m.Deposit.Denom = "uakt" }, "a deposit in uakt for a price in nplx"},
 		{"a small deposit", func(m *marketv1.MsgCreateBid) { m.Deposit = nplx(49) }, "a deposit of 49 is below 50 nplx"},
