@@ -280,7 +280,7 @@ func (d *desk) badBodies(t *testing.T) {
 		"huge":             {"POST", "sdl", map[string]string{"sdl": strings.Repeat("#", 2<<20)}, 400, "too large"},
 		"faults":           {"POST", "deployments", map[string]string{"sdl": "version: \"2.0\""}, 422, `"line"`},
 		"no_amount":        {"POST", "deployments", map[string]string{"sdl": tenanttest.SDL(""), "deposit": "much"}, 400, "much"},
-		"more_than_it_has": {"POST", "deployments", map[string]string{"sdl": tenanttest.SDL(""), "deposit": "5000plx"}, 409, "insufficient"},
+		"more_than_it_has": {"POST", "deployments", map[string]string{"sdl": tenanttest.SDL(""), "deposit": "5000plx"}, 409, "this takes 5000plx"},
 		"no_number":        {"GET", "deployments/x", nil, 400, "no number"},
 		"no_deployment":    {"GET", "deployments/99", nil, 404, "not found"},
 		"nothing_taken":    {"POST", "deployments/99/leases", map[string][]string{"bids": {}}, 400, "choose one"},
