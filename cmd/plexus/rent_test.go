@@ -535,7 +535,7 @@ func (r *rental) shims() int {
 	for _, file := range all {
 		text, _ := os.ReadFile(file) // one that has ended meanwhile is none
 		args := strings.Split(string(text), "\x00")
-		if len(args) > 2 && args[1] == "shim" && strings.HasPrefix(args[2], r.home("seller")) {
+		if len(args) > 2 && filepath.Base(args[0]) == "shim" && args[1] == "watch" && strings.HasPrefix(args[2], r.home("seller")) {
 			n++
 		}
 	}
