@@ -72,7 +72,7 @@ func (r *lone) accuser(key *wallet.Key) (func(compute.Accusation) error, error) 
 		return nil, nil //nolint:nilnil // nothing is a way of accusing, too
 	}
 	d, err := duty.New(duty.Options{
-		Court: r.Chain.Market(), Actor: ledger.Actor{Key: key}, Folder: r.home.path("accusations"), Log: r.Log.With("role", "duty"),
+		Court: r.Chain.Market(), Actor: ledger.Actor{Key: key}, Folder: subnet.Folder{Path: r.home.path("accusations")}, Log: r.Log.With("role", "duty"),
 	})
 	if err != nil {
 		return nil, err

@@ -44,11 +44,7 @@ func keysCreate(c *client) *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make a key and show its mnemonic, once",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ring, err := c.keys(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: c.onKeys(func(cmd *cobra.Command, ring *wallet.Keyring, args []string) error {
 			k, mnemonic, err := ring.Create(args[0])
 			if err != nil {
 				return err
@@ -59,7 +55,7 @@ func keysCreate(c *client) *cobra.Command {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n\n", k.Name(), k.Address())
 			fmt.Fprintf(cmd.OutOrStdout(), "Write down these 24 words. They are kept nowhere, and who has them has the key:\n\n%s\n", mnemonic)
 			return nil
-		},
+		}),
 	}
 }
 
@@ -68,11 +64,7 @@ func keysRecover(c *client) *cobra.Command {
 		Use:   "recover NAME",
 		Short: "Make a key from its mnemonic, read from the input",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ring, err := c.keys(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: c.onKeys(func(cmd *cobra.Command, ring *wallet.Keyring, args []string) error {
 			mnemonic, err := ask(cmd, "Mnemonic: ", false)
 			if err != nil {
 				return err
@@ -82,7 +74,7 @@ func keysRecover(c *client) *cobra.Command {
 				return err
 			}
 			return printKeys(cmd, k)
-		},
+		}),
 	}
 }
 
@@ -91,11 +83,7 @@ func keysList(c *client) *cobra.Command {
 		Use:   "list",
 		Short: "List all keys",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ring, err := c.keys(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: c.onKeys(func(cmd *cobra.Command, ring *wallet.Keyring, _ []string) error {
 			keys, err := ring.List()
 			if err != nil {
 				return err
@@ -105,7 +93,7 @@ func keysList(c *client) *cobra.Command {
 				return nil
 			}
 			return printKeys(cmd, keys...)
-		},
+		}),
 	}
 }
 
@@ -114,15 +102,7 @@ func keysUse(c *client) *cobra.Command {
 		Use:   "use NAME",
 		Short: "Have a key sign where no --from names another",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ring, err := c.keys(cmd)
-			if err != nil {
-				return err
-			}
-			k, err := ring.Key(args[0])
-			if err != nil {
-				return err
-			}
+		RunE: c.onKey(func(cmd *cobra.Command, _ *wallet.Keyring, k *wallet.Key) error {
 			config, err := ledger.ReadConfig(c.home)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -132,7 +112,7 @@ func keysUse(c *client) *cobra.Command {
 				return err
 			}
 			return printKeys(cmd, k)
-		},
+		}),
 	}
 }
 
@@ -141,21 +121,13 @@ func keysShow(c *client) *cobra.Command {
 		Use:   "show NAME",
 		Short: "Show a key's address",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ring, err := c.keys(cmd)
-			if err != nil {
-				return err
-			}
-			k, err := ring.Key(args[0])
-			if err != nil {
-				return err
-			}
+		RunE: c.onKey(func(cmd *cobra.Command, _ *wallet.Keyring, k *wallet.Key) error {
 			if !asJSON(cmd) {
 				fmt.Fprintln(cmd.OutOrStdout(), k.Address())
 				return nil
 			}
 			return printKeys(cmd, k)
-		},
+		}),
 	}
 }
 
@@ -165,15 +137,7 @@ func keysDelete(c *client) *cobra.Command {
 		Use:   "delete NAME",
 		Short: "Forget a key for good",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ring, err := c.keys(cmd)
-			if err != nil {
-				return err
-			}
-			k, err := ring.Key(args[0])
-			if err != nil {
-				return err
-			}
+		RunE: c.onKey(func(cmd *cobra.Command, ring *wallet.Keyring, k *wallet.Key) error {
 			if !yes {
 				answer, err := ask(cmd, fmt.Sprintf("Forget %s? Only its mnemonic brings it back. Type its name: ", k), false)
 				if err != nil {
@@ -184,7 +148,7 @@ func keysDelete(c *client) *cobra.Command {
 				}
 			}
 			return ring.Delete(k.Name())
-		},
+		}),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
@@ -195,11 +159,7 @@ func keysExport(c *client) *cobra.Command {
 		Use:   "export NAME",
 		Short: "Write a key, encrypted with a passphrase, to the output",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ring, err := c.keys(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: c.onKeys(func(cmd *cobra.Command, ring *wallet.Keyring, args []string) error {
 			passphrase, err := ask(cmd, "Passphrase for the export: ", true)
 			if err != nil {
 				return err
@@ -210,7 +170,7 @@ func keysExport(c *client) *cobra.Command {
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(armor))
 			return nil
-		},
+		}),
 	}
 }
 
@@ -219,11 +179,7 @@ func keysImport(c *client) *cobra.Command {
 		Use:   "import NAME FILE",
 		Short: "Add a key that export wrote",
 		Args:  cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ring, err := c.keys(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: c.onKeys(func(cmd *cobra.Command, ring *wallet.Keyring, args []string) error {
 			armor, err := os.ReadFile(args[1])
 			if err != nil {
 				return err
@@ -237,8 +193,30 @@ func keysImport(c *client) *cobra.Command {
 				return err
 			}
 			return printKeys(cmd, k)
-		},
+		}),
 	}
+}
+
+// onKeys makes what a command does out of what it does with the keyring.
+func (c *client) onKeys(do func(*cobra.Command, *wallet.Keyring, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		ring, err := c.keys(cmd)
+		if err != nil {
+			return err
+		}
+		return do(cmd, ring, args)
+	}
+}
+
+// onKey is the same of a command whose argument names a key of the ring.
+func (c *client) onKey(do func(*cobra.Command, *wallet.Keyring, *wallet.Key) error) func(*cobra.Command, []string) error {
+	return c.onKeys(func(cmd *cobra.Command, ring *wallet.Keyring, args []string) error {
+		k, err := ring.Key(args[0])
+		if err != nil {
+			return err
+		}
+		return do(cmd, ring, k)
+	})
 }
 
 // printKeys shows keys as a table, or as JSON.

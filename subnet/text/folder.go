@@ -10,8 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+
+	"github.com/plexus-network/plexus/subnet"
 )
 
 // Folder keeps what a validator must be able to show later: fraud bundles and
@@ -35,7 +35,7 @@ func (f Folder) Secret() (secret [32]byte, err error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		rand.Read(secret[:])
-		return secret, f.write(secretName, append([]byte(hex.EncodeToString(secret[:])), '\n'))
+		return secret, f.files().Keep(secretName, append([]byte(hex.EncodeToString(secret[:])), '\n'))
 	}
 	if err != nil {
 		return secret, fmt.Errorf("the secret of audits: %w", err)
@@ -70,85 +70,25 @@ func (f Folder) KeepAudit(a Audit) error {
 }
 
 func (f Folder) keep(name, suffix string, b []byte) error {
-	if err := f.write(name, b); err != nil {
+	if err := f.files().Keep(name, b); err != nil {
 		return err
 	}
 	return f.prune(suffix)
 }
 
-// write makes a file whole or not at all.
-func (f Folder) write(name string, b []byte) error {
-	if err := os.MkdirAll(f.Path, 0o700); err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
-	}
-	path := filepath.Join(f.Path, name)
-	if err := writeDown(path+".new", b); err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
-	}
-	return nil
-}
-
-// writeDown writes a file that is there even if the machine loses its power:
-// what a validator has promised to show must not be lost.
-func writeDown(path string, b []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(b)
-	return errors.Join(err, file.Sync(), file.Close())
-}
-
 // Open returns the paths of the bundles of which nothing has become yet, oldest
 // first.
-func (f Folder) Open() ([]string, error) {
-	infos, err := f.files(fraudSuffix)
-	if err != nil {
-		return nil, err
-	}
-	var paths []string
-	for _, info := range slices.Backward(infos) {
-		if strings.Count(info.Name(), ".") == 1 {
-			paths = append(paths, filepath.Join(f.Path, info.Name()))
-		}
-	}
-	return paths, nil
-}
+func (f Folder) Open() ([]string, error) { return f.files().Open(fraudSuffix) }
 
-// Settle notes in the name of a bundle's file what became of it, in a word
-// without dots, so that it is open no longer. It does nothing for a file that
-// was removed meanwhile.
-func (f Folder) Settle(path, word string) error {
-	to := strings.TrimSuffix(path, fraudSuffix) + "." + word + fraudSuffix
-	if err := os.Rename(path, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("settle a bundle: %w", err)
-	}
-	return nil
-}
+// Settle notes in the name of a bundle's file what became of it: see
+// [subnet.Folder].
+func (f Folder) Settle(path, word string) error { return f.files().Settle(path, word) }
 
-// files lists the files with a suffix, the newest first; none if there is no
-// folder.
-func (f Folder) files(suffix string) ([]os.FileInfo, error) {
-	entries, err := os.ReadDir(f.Path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("list %s: %w", f.Path, err)
-	}
-	var infos []os.FileInfo
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), suffix) {
-			infos = append(infos, info)
-		}
-	}
-	slices.SortStableFunc(infos, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
-	return infos, nil
-}
+func (f Folder) files() subnet.Folder { return subnet.Folder{Path: f.Path} }
 
 // prune removes the oldest files with a suffix.
 func (f Folder) prune(suffix string) error {
-	infos, err := f.files(suffix)
+	infos, err := f.files().Files(suffix)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	marketv1 "github.com/plexus-network/plexus/api/plexus/market/v1"
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
+	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/compute"
 	"github.com/plexus-network/plexus/yuma"
 )
@@ -51,7 +52,7 @@ var _ Court = ledger.Market{}
 type Options struct {
 	Court  Court
 	Actor  ledger.Actor  // whose account rented what is reported
-	Folder string        // of findings; it is made if it is not there
+	Folder subnet.Folder // of findings; it is made if it is not there
 	Beat   time.Duration // between two looks at what waits; 0 means a minute
 	Log    *slog.Logger  // nil means no log
 }
@@ -71,7 +72,7 @@ func New(o Options) (*Duty, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
+	if err := os.MkdirAll(o.Folder.Path, 0o700); err != nil {
 		return nil, fmt.Errorf("duty: %w", err)
 	}
 	return &Duty{Options: o}, nil
@@ -96,29 +97,15 @@ func (d *Duty) Accuse(a compute.Accusation) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	waiting, err := d.waiting()
+	waiting, err := d.Folder.Open(suffix)
 	if err != nil {
 		return err
 	}
 	if len(waiting) >= maxWaiting {
-		return fmt.Errorf("%d findings wait in %s, and no more are kept", len(waiting), d.Folder)
+		return fmt.Errorf("%d findings wait in %s, and no more are kept", len(waiting), d.Folder.Path)
 	}
 	hash := sha256.Sum256(text)
-	return write(filepath.Join(d.Folder, fmt.Sprintf("%x%s", hash[:16], suffix)), text)
-}
-
-// write makes a file that is whole, or not there.
-func write(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new.*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone, if it was renamed
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return d.Folder.Keep(fmt.Sprintf("%x%s", hash[:16], suffix), text)
 }
 
 // Run reports what waits until ctx ends, and returns nil. What fails is tried
@@ -148,7 +135,7 @@ type finding struct {
 // first.
 func (d *Duty) settle(ctx context.Context) error {
 	d.mu.Lock()
-	paths, err := d.waiting()
+	paths, err := d.Folder.Open(suffix)
 	d.mu.Unlock()
 	if err != nil {
 		return err
@@ -158,7 +145,7 @@ func (d *Duty) settle(ctx context.Context) error {
 		f, err := read(path)
 		if err != nil {
 			d.Log.Error("a finding cannot be read", "file", path, "err", err)
-			if err := note(path, damaged); err != nil {
+			if err := d.note(path, damaged); err != nil {
 				return err
 			}
 			continue
@@ -175,7 +162,7 @@ func (d *Duty) settle(ctx context.Context) error {
 			failed = errors.Join(failed, fmt.Errorf("lease %v: %w", f.lease, err))
 		default:
 			d.Log.Info("a finding is settled", "provider", f.Provider, "lease", f.Lease, "kind", f.Kind, "as", word)
-			failed = errors.Join(failed, note(f.path, word))
+			failed = errors.Join(failed, d.note(f.path, word))
 		}
 	}
 	return failed
@@ -246,18 +233,17 @@ func (d *Duty) mine(ctx context.Context, provider string) ([]marketv1.Case, erro
 // report: [enough] if the provider was reported within a day, errWait if as many
 // as a day allows were.
 func (d *Duty) bounded(f finding) (word string, err error) {
-	entries, err := os.ReadDir(d.Folder)
+	settled, err := d.Folder.Files(suffix)
 	if err != nil {
 		return "", err
 	}
 	lately := 0
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !strings.Contains(e.Name(), ".case-") || time.Since(info.ModTime()) > day {
+	for _, info := range settled {
+		if !strings.Contains(info.Name(), ".case-") || time.Since(info.ModTime()) > day {
 			continue
 		}
 		lately++
-		other, err := read(filepath.Join(d.Folder, e.Name()))
+		other, err := read(filepath.Join(d.Folder.Path, info.Name()))
 		if err == nil && other.Provider == f.Provider {
 			return enough, nil
 		}
@@ -270,30 +256,14 @@ func (d *Duty) bounded(f finding) (word string, err error) {
 
 func caseWord(number uint64) string { return fmt.Sprintf("case-%d", number) }
 
-// waiting returns the paths of findings of which nothing has become yet.
-func (d *Duty) waiting() ([]string, error) {
-	entries, err := os.ReadDir(d.Folder)
-	if err != nil {
-		return nil, err
-	}
-	var paths []string
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && !strings.Contains(name, ".") {
-			paths = append(paths, filepath.Join(d.Folder, e.Name()))
-		}
-	}
-	return paths, nil
-}
-
 // note puts what became of a finding into its file's name, and the time of it
 // into the file.
-func note(path, word string) error {
-	to := strings.TrimSuffix(path, suffix) + "." + word + suffix
-	if err := os.Rename(path, to); err != nil {
+func (d *Duty) note(path, word string) error {
+	now := time.Now()
+	if err := os.Chtimes(path, now, now); err != nil {
 		return err
 	}
-	now := time.Now()
-	return os.Chtimes(to, now, now)
+	return d.Folder.Settle(path, word)
 }
 
 // pause waits for t and reports whether ctx still runs.

@@ -18,6 +18,7 @@ import (
 	"github.com/plexus-network/plexus/ledger"
 	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/market/wire"
+	"github.com/plexus-network/plexus/subnet"
 	"github.com/plexus-network/plexus/subnet/compute"
 	"github.com/plexus-network/plexus/wallet"
 	"github.com/plexus-network/plexus/yuma"
@@ -74,7 +75,7 @@ var key = wallet.Derive("duty", "renter")
 func newSite(t *testing.T) *site {
 	t.Helper()
 	b := &bench{leases: map[string]uint64{}}
-	d, err := New(Options{Court: b, Actor: ledger.Actor{Key: key}, Folder: filepath.Join(t.TempDir(), "findings"), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	d, err := New(Options{Court: b, Actor: ledger.Actor{Key: key}, Folder: subnet.Folder{Path: filepath.Join(t.TempDir(), "findings")}, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func (s *site) run(long time.Duration) {
 // words are what became of findings, sorted; "" is one that waits.
 func (s *site) words() (all []string) {
 	s.t.Helper()
-	entries, err := os.ReadDir(s.Folder)
+	entries, err := os.ReadDir(s.Folder.Path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -134,7 +135,7 @@ func TestFindingIsReportedOnce(t *testing.T) {
 		if len(s.cases) != 1 {
 			t.Errorf("%d cases", len(s.cases))
 		}
-		text, err := os.ReadFile(filepath.Join(s.Folder, must(os.ReadDir(s.Folder))[0].Name()))
+		text, err := os.ReadFile(filepath.Join(s.Folder.Path, must(os.ReadDir(s.Folder.Path))[0].Name()))
 		if hash := sha256.Sum256(text); err != nil || string(hash[:]) != string(s.cases[0].Evidence) {
 			t.Errorf("the evidence is not what was kept: %v", err)
 		}
@@ -224,7 +225,7 @@ func TestFindingsThatOpenNoCase(t *testing.T) {
 		if err := s.Accuse(compute.Accusation{Version: 1, Kind: compute.Fake, Provider: "p", Lease: key.Address() + "/1/1/1/p", Found: time.Now().Add(-8 * day)}); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(s.Folder, "x"+suffix), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(s.Folder.Path, "x"+suffix), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s.run(10 * time.Minute)
