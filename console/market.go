@@ -100,27 +100,21 @@ func (f file) parse() (*sdl.SDL, error) {
 	return parsed, nil
 }
 
-// An offer is what a provider says of a group, with its price over time and
-// what was measured of it.
+// An offer is a provider that may bid on a group, with its price over time.
 type offer struct {
-	tenant.Screening
-	Rate     *rate            `json:"rate,omitempty"`     // nil if it would not bid
-	Measured []tenant.Measure `json:"measured,omitempty"` // none: no compute subnet has it
+	tenant.Candidate
+	Rate *rate `json:"rate,omitempty"` // nil if it would not bid
 }
 
 func (c *Console) offers(ctx context.Context, g market.GroupSpec, block time.Duration) ([]offer, error) {
-	screened, err := c.o.Tenant.Screen(ctx, g)
+	candidates, err := c.o.Tenant.Candidates(ctx, g)
 	if err != nil {
 		return nil, err
 	}
-	measured, err := c.o.Tenant.Measured(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]offer, len(screened))
-	for i, s := range screened {
-		all[i].Screening, all[i].Measured = s, measured[s.Provider]
-		if p, err := parsePrice(s.Screening.Price); s.Screening.OK && err == nil {
+	all := make([]offer, len(candidates))
+	for i, one := range candidates {
+		all[i].Candidate = one
+		if p, err := parsePrice(one.Screening.Screening.Price); one.Screening.Screening.OK && err == nil {
 			at := rateOf(p, block)
 			all[i].Rate = &at
 		}

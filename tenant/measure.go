@@ -7,6 +7,7 @@ import (
 
 	subnetv1 "github.com/plexus-network/plexus/api/plexus/subnet/v1"
 	"github.com/plexus-network/plexus/ledger"
+	"github.com/plexus-network/plexus/market"
 	"github.com/plexus-network/plexus/yuma"
 )
 
@@ -55,6 +56,26 @@ func (t *Tenant) Measured(ctx context.Context) (map[string][]Measure, error) {
 		}
 	}
 	return all, nil
+}
+
+// A Candidate is what a provider says of a group, and what is said of it.
+type Candidate struct {
+	Screening
+	Measured []Measure `json:"measured,omitempty"` // none: no compute subnet has it
+}
+
+// Candidates is [Tenant.Screen] with what was measured of each provider.
+func (t *Tenant) Candidates(ctx context.Context, g market.GroupSpec) ([]Candidate, error) {
+	measured, err := t.Measured(ctx)
+	if err != nil {
+		return nil, err
+	}
+	screened, err := t.Screen(ctx, g)
+	all := make([]Candidate, len(screened))
+	for i, s := range screened {
+		all[i] = Candidate{s, measured[s.Provider]}
+	}
+	return all, err
 }
 
 // measures are those of one subnet.

@@ -39,7 +39,7 @@ what compute subnets saw who rented there, beside the best of the subnet.
 			}
 			defer shut(chain)
 			return c.hint(func(ctx context.Context) error {
-				all, err := listProviders(ctx, chain, group)
+				all, err := tenant.New(chain, nil).Candidates(ctx, group)
 				if err != nil {
 					return err
 				}
@@ -53,26 +53,6 @@ what compute subnets saw who rented there, beside the best of the subnet.
 	c.flags(cmd)
 	cmd.Flags().StringVar(&file, "sdl", "", "SDL file to be priced")
 	return cmd
-}
-
-// A listedProvider is what a provider says, and what is said of it.
-type listedProvider struct {
-	tenant.Screening
-	Measured []tenant.Measure `json:"measured,omitempty"` // by compute subnets
-}
-
-func listProviders(ctx context.Context, chain *ledger.Client, group market.GroupSpec) ([]listedProvider, error) {
-	t := tenant.New(chain, nil)
-	measured, err := t.Measured(ctx)
-	if err != nil {
-		return nil, err
-	}
-	screened, err := t.Screen(ctx, group)
-	all := make([]listedProvider, len(screened))
-	for i, s := range screened {
-		all[i] = listedProvider{s, measured[s.Provider]}
-	}
-	return all, err
 }
 
 // measuredWords says what compute subnets made of a provider.
@@ -103,7 +83,7 @@ func sample(cmd *cobra.Command, file string) (market.GroupSpec, error) {
 	return parsed.Groups[0], nil
 }
 
-func printProviders(cmd *cobra.Command, all []listedProvider) error {
+func printProviders(cmd *cobra.Command, all []tenant.Candidate) error {
 	if len(all) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "There are no providers on the market; plexus provider init makes this machine one.")
 		return nil

@@ -51,7 +51,7 @@ const (
 // startingStdioFD).
 const files = 256
 
-// Open opens an engine in o.Dir. If o.Shim is nil, it is the warden of this
+// Open opens an engine in o.Dir. If o.Shim is nil, it is the shim of this
 // binary.
 func Open(o oci.Options) (*oci.Engine, error) {
 	path, err := Unpack(filepath.Join(o.Dir, "warden"))
@@ -115,7 +115,7 @@ func inflate(packed []byte, path string) error {
 		return err
 	}
 	_, err = io.Copy(to, from)
-	return errors.Join(err, to.Close())
+	return errors.Join(err, to.Sync(), to.Close()) // a program cut short by a loss of power would stay
 }
 
 // Runtime describes the gVisor in the warden at path to package oci.
