@@ -136,7 +136,7 @@ func TestProviderThatFakesIsReported(t *testing.T) {
 	renter := New(m.Chain, tenant.New(m.Chain, m.Tenant), filepath.Join(t.TempDir(), "probes.json"), Options{Life: manifest.Life(), Dial: dial})
 	defer renter.CloseIdle()
 	reports, err := duty.New(duty.Options{
-		Court: m.Chain.Market(), Actor: ledger.Actor{Key: m.Tenant}, Folder: filepath.Join(t.TempDir(), "accusations"),
+		Court: m.Chain.Market(), Actor: ledger.Actor{Key: m.Tenant}, Folder: subnet.Folder{Path: filepath.Join(t.TempDir(), "accusations")},
 		Beat: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
